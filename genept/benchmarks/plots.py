@@ -142,20 +142,22 @@ def ablation(differences: pl.DataFrame) -> bytes:
     return _finished(figure, axes, "What is added by …, paired difference with 95 % interval")
 
 
-def confusion(rows: pl.DataFrame, title: str) -> bytes:
+def confusion(counted: pl.DataFrame, title: str) -> bytes:
     """Labels as published by labels as predicted, per cent of each row.
 
     Parameters
     ----------
-    rows
+    counted
         Rows of table `benchmark_confusions` of one representation and task.
     """
-    totals = rows.group_by("truth").agg(pl.sum("n")).sort(["n", "truth"], descending=[True, False])
+    totals = (
+        counted.group_by("truth").agg(pl.sum("n")).sort(["n", "truth"], descending=[True, False])
+    )
     labels = totals["truth"].to_list()
-    labels += sorted(set(rows["predicted"]) - set(labels))
+    labels += sorted(set(counted["predicted"]) - set(labels))
     place = {label: at for at, label in enumerate(labels)}
     table = np.zeros((len(labels), len(labels)))
-    for truth, predicted, n in rows.select("truth", "predicted", "n").iter_rows():
+    for truth, predicted, n in counted.select("truth", "predicted", "n").iter_rows():
         table[place[truth], place[predicted]] = n
     share = 100 * table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     size = 2.4 + 0.36 * len(labels)

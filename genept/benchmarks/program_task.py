@@ -216,9 +216,11 @@ def program_activity(
     origin = Origin(_CODE, inputs, {"unit": unit}, LIBRARIES)
 
     def compute() -> list[NewPart]:
-        own = lake.read(programs)
+        rows = lake.read(programs)
         in_space = Programs(
-            tuple(own["ensembl_gene_id"]), own["program"].to_numpy(), own["similarity"].to_numpy()
+            tuple(rows["ensembl_gene_id"]),
+            rows["program"].to_numpy(),
+            rows["similarity"].to_numpy(),
         )
         cells = lake.read(parts.observations).sort("observation_id")
         _, counts = expression_matrix(lake, parts.expression, parts.axis.rows)

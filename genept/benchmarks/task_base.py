@@ -119,8 +119,10 @@ class GeneVectors:
 
     def shuffled(self, draw: int = 0) -> GeneVectors:
         """The control in which each gene has the vector of another."""
-        new = shuffled(self.genes, seed=draw)
-        return replace(self, name=f"{self.name}@shuffled", matrix=self.matrix[new], is_control=True)
+        given = shuffled(self.genes, seed=draw)
+        return replace(
+            self, name=f"{self.name}@shuffled", matrix=self.matrix[given], is_control=True
+        )
 
 
 def random_vectors(genes: Sequence[str], dimensions: int = 384, draw: int = 0) -> GeneVectors:

@@ -78,7 +78,7 @@ def screened_out(parsed: ParsedCollection, screening: Screening) -> list[Quarant
 
 def empty_observations(parsed: ParsedCollection, empty: pl.DataFrame) -> list[Quarantined]:
     """Observations without any value, and their responses."""
-    out = [
+    quarantined = [
         Quarantined("observation", id_, "empty", "no gene of it has a value")
         for id_ in empty["observation_id"]
     ]
@@ -86,8 +86,10 @@ def empty_observations(parsed: ParsedCollection, empty: pl.DataFrame) -> list[Qu
         lost = parsed.responses.join(empty, on="observation_id", how="semi")
         sums = lost.group_by("observation_id", maintain_order=True).agg(pl.col("n_measured").sum())
         detail = "the observation has responses, but no gene of it has a value"
-        out += [Quarantined("response", id_, "empty", detail, n) for id_, n in sums.iter_rows()]
-    return out
+        quarantined += [
+            Quarantined("response", id_, "empty", detail, n) for id_, n in sums.iter_rows()
+        ]
+    return quarantined
 
 
 def silent_genes(collection: str, mapping: pl.DataFrame) -> list[Quarantined]:

@@ -160,7 +160,8 @@ def _described(error: BaseException, what: str) -> str:
     first = (str(error).strip().splitlines() or ["no details"])[0]
     return (
         f"{what}: cannot be read ({type(error).__name__}: {first[:300]}{where}): it is damaged, or "
-        f"in a layout that is not read here. Write it anew, or {get_again()}"
+        "in a layout that is not read here. Write it anew, or "
+        f"{get_again()}"
     )
 
 

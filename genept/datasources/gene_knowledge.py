@@ -279,15 +279,17 @@ def _columns(opener: Opener, what: str, names: Sequence[str]) -> Iterator[tuple[
     places: list[int] = []
     width = 0
     for number, line in text_lines(opener, what):
-        row = line.removeprefix("\ufeff").split("\t")
+        fields = line.removeprefix("\ufeff").split("\t")
         if number == 1:
-            if missing := [name for name in names if name not in row]:
-                raise SourceError(f"{what}: has no column {missing[0]!r}; found {listed(row)}")
-            places, width = [row.index(name) for name in names], len(row)
-        elif len(row) != width:
-            raise SourceError(f"{what}: line {number} has {len(row)} columns, its header {width}")
+            if missing := [name for name in names if name not in fields]:
+                raise SourceError(f"{what}: has no column {missing[0]!r}; found {listed(fields)}")
+            places, width = [fields.index(name) for name in names], len(fields)
+        elif len(fields) != width:
+            raise SourceError(
+                f"{what}: line {number} has {len(fields)} columns, its header {width}"
+            )
         else:
-            yield tuple(row[place] for place in places)
+            yield tuple(fields[place] for place in places)
 
 
 def _frame(rows: Sequence[tuple[object, ...]], names: Sequence[str], what: str) -> pl.DataFrame:

@@ -69,8 +69,10 @@ def card_markdown(manifest: ModelManifest, evidence: ModelEvidence) -> str:
 def card_page(manifest: ModelManifest, evidence: ModelEvidence) -> str:
     """The card as one self-contained HTML page, with its figure inside."""
     figure = base64.b64encode(card_figure(evidence)).decode()
-    page = HTML.get_template("card.html.jinja")
-    return page.render(_contents(manifest, evidence), figure=figure, no_scripts=NO_SCRIPTS) + "\n"
+    template = HTML.get_template("card.html.jinja")
+    return (
+        template.render(_contents(manifest, evidence), figure=figure, no_scripts=NO_SCRIPTS) + "\n"
+    )
 
 
 def _contents(manifest: ModelManifest, evidence: ModelEvidence) -> dict[str, Any]:

@@ -246,13 +246,15 @@ class FrozenFolds:
         units = sorted(zip(*(column.tolist() for column in columns), strict=True))
         return sha256_of(self.regime, units)
 
-    def table(self, model: str, collection: str, *, holdout: Holdout | None = None) -> pl.DataFrame:
+    def table(
+        self, model: str, collection_id: str, *, holdout: Holdout | None = None
+    ) -> pl.DataFrame:
         """Rows of table ``model_folds``."""
         return pl.DataFrame(
             {
                 "model": model,
                 "regime": str(self.regime),
-                "collection_id": collection,
+                "collection_id": collection_id,
                 "observation_id": self.observations,
                 "drug_id": self.drugs,
                 "group": self.groups,

@@ -275,8 +275,10 @@ def _date(month: str, day: str, known: Known) -> Meaning:
 
 
 def _unknown(name: str, known: Known) -> Meaning:
-    if (match := _LOC.fullmatch(name)) and (found := known(match.group(1))) is not None:
-        return found._replace(evidence=f"a provisional name that holds its id; {found.evidence}")
+    if (match := _LOC.fullmatch(name)) and (meaning := known(match.group(1))) is not None:
+        return meaning._replace(
+            evidence=f"a provisional name that holds its id; {meaning.evidence}"
+        )
     if _CLONE.fullmatch(name):
         return Meaning("unknown", evidence="a clone-based name of an older Ensembl release")
     if (match := _MADE_UNIQUE.fullmatch(name)) and (original := known(match.group(1))) is not None:

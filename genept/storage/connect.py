@@ -195,9 +195,11 @@ def _one_wins(store: ObjectStore, races: Iterator[tuple[str, str | None]]) -> st
     for key, etag in races:
         start = Barrier(WRITERS)
 
-        def write(n: int, key: str = key, etag: str | None = etag, start: Barrier = start) -> bool:
+        def write(
+            number: int, key: str = key, etag: str | None = etag, start: Barrier = start
+        ) -> bool:
             start.wait(timeout=60)
-            return bool(_written(store, key, str(n).encode(), etag))
+            return bool(_written(store, key, str(number).encode(), etag))
 
         with ThreadPoolExecutor(WRITERS) as pool:
             won = list(pool.map(write, range(WRITERS)))

@@ -131,8 +131,10 @@ def _read_sheet(path: Path, table: TableFile, wanted: Iterable[str] | None) -> p
             f"{path.name}: sheet {table.sheet or 'the first'} cannot be read: "
             f"{str(error).splitlines()[0]}"
         ) from error
-    taken = [it for at, it in enumerate(frame.columns) if at == 0 or wanted is None or it in wanted]
-    return frame.select(pl.col(taken).cast(pl.String).replace(dict.fromkeys(("", *table.missing))))
+    chosen = [
+        it for at, it in enumerate(frame.columns) if at == 0 or wanted is None or it in wanted
+    ]
+    return frame.select(pl.col(chosen).cast(pl.String).replace(dict.fromkeys(("", *table.missing))))
 
 
 def read_names(archives: Archives, collection: Collection, table: LookupTable) -> dict[str, str]:

@@ -168,14 +168,16 @@ def _text(field: bytes, where: Lines) -> str:
     return text
 
 
-def _parsed(texts: list[tuple[str, ...]], rows: list[bytes], where: Lines, layout: Layout) -> Chunk:
+def _parsed(
+    texts: list[tuple[str, ...]], numbers: list[bytes], where: Lines, layout: Layout
+) -> Chunk:
     n, first = len(layout.numbers), where.number - len(texts) + 1
     if not n:
         return Chunk(texts, np.empty((len(texts), 0)), first)
     odd: tuple[Odd, ...] = ()
-    values = _numbers(b"\n".join(rows).replace(layout.delimiter, b"\n") + b"\n", layout)
+    values = _numbers(b"\n".join(numbers).replace(layout.delimiter, b"\n") + b"\n", layout)
     if values is None or len(values) != len(texts) * n or np.isinf(values).any():
-        fields = [[it.strip(b" \t") for it in row.split(layout.delimiter)] for row in rows]
+        fields = [[it.strip(b" \t") for it in row.split(layout.delimiter)] for row in numbers]
         odd = tuple(_odd_values(texts, fields, where, layout))
         for it in odd:
             fields[it.row][it.column] = b"0"

@@ -262,8 +262,10 @@ def unmeasured_responses(
     measured = {lines.id: of.tables["drug_responses"].matching(lines.id) for lines in bulk}
 
     def predict(manifest: ModelManifest, collection: serving.BulkCollection) -> pl.DataFrame:
-        served, lines = serving.Served.of(registry, manifest), collection.samples(lake)
-        rows = predict_drugs(served, lines, lambda s: serving.space_vectors(lake, vectors.part(s)))
+        served, samples = serving.Served.of(registry, manifest), collection.samples(lake)
+        rows = predict_drugs(
+            served, samples, lambda s: serving.space_vectors(lake, vectors.part(s))
+        )
         return rows.join(lake.read(measured[collection.id], keys), on=keys, how="anti").sort(keys)
 
     parts: list[Part] = []

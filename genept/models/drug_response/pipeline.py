@@ -232,7 +232,9 @@ def fit_pipeline(
         standardised = scale.transform(X)
         components = PCA(k, svd_solver=svd_solver, random_state=seed).fit(standardised)
         Z = components.transform(standardised)[line]
-        head = WithinDrug().fit(np.hstack([Z, codes[pairs.drug[train], None]]), pairs.value[train])
+        head = WithinDrug().fit(
+            np.hstack([Z, codes[pairs.drug[train]][:, None]]), pairs.value[train]
+        )
     order = np.argsort(codes)
     head.drugs_ = drugs[order][np.isin(codes[order], head.codes_)]
     return Pipeline(list(zip(STEPS, (OfLines(scale), OfLines(components), head), strict=True)))

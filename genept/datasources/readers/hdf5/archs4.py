@@ -270,8 +270,8 @@ class SampleColumns:
                 yield self._block(dataset, self.chosen[first:last])
                 first = last
 
-    def _block(self, stored: h5py.Dataset, samples: NDArray[np.int64]) -> csr_matrix:
-        rows, columns = stored.chunks or (1, 1)
+    def _block(self, dataset: h5py.Dataset, samples: NDArray[np.int64]) -> csr_matrix:
+        rows, columns = dataset.chunks or (1, 1)
         # Split where whole columns of chunks without any of them lie between.
         runs = np.split(samples, np.flatnonzero(np.diff(samples // columns) > 1) + 1)
         widest = max(int(run[-1] - run[0]) + 1 for run in runs)
@@ -279,7 +279,9 @@ class SampleColumns:
         slabs = []
         for gene in range(0, self.n_genes, step):
             genes = slice(gene, min(gene + step, self.n_genes))
-            parts = [stored[genes, int(run[0]) : int(run[-1]) + 1][:, run - run[0]] for run in runs]
+            parts = [
+                dataset[genes, int(run[0]) : int(run[-1]) + 1][:, run - run[0]] for run in runs
+            ]
             values = as_float32(np.concatenate(parts, axis=1), f"{self.path.name}: {_EXPRESSION}")
             slabs.append(compressed(np.ascontiguousarray(values.T)))
         block = slabs[0] if len(slabs) == 1 else csr_matrix(hstack(slabs, format="csr"))

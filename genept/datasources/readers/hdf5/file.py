@@ -136,11 +136,13 @@ def child(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
     return _own(group, name, link, at)
 
 
-def _own(group: h5py.Group, name: bytes | str, link: object, at: str) -> h5py.Group | h5py.Dataset:
+def _own(
+    group: h5py.Group, name: bytes | str, link: object, shown: str
+) -> h5py.Group | h5py.Dataset:
     item = group[name] if isinstance(link, h5py.HardLink) else None
     if item is None or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
         raise SourceError(
-            f"{file_name(group)}: {at} leads out of the file; this is refused: a file of "
+            f"{file_name(group)}: {shown} leads out of the file; this is refused: a file of "
             "somebody else's must not read yours. Write it anew with everything in it"
         )
     return item

@@ -97,8 +97,9 @@ def find_matrix(file: h5py.File, name: str) -> StoredMatrix:
     locations = {known: (path, var) for known, path, var in _locations(file)}
     if name not in locations:
         raise SourceError(
-            f"{file_name(file)}: has no {name}; it holds {', '.join(locations) or 'no expression'}"
-            ": set the option `matrix` to one of these, or get the file with it"
+            f"{file_name(file)}: has no {name}; it holds "
+            f"{', '.join(locations) or 'no expression'}: set the option `matrix` "
+            "to one of these, or get the file with it"
         )
     path, var = locations[name]
     item, where = at_path(file, path), f"{file_name(file)}: {path}"
