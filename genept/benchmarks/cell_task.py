@@ -153,7 +153,9 @@ def _annotated(
     views: ObservationViews, unit: str, advance: Callable[[str], None]
 ) -> tuple[list[dict[str, Any]], pl.DataFrame, pl.DataFrame]:
     """Rows of `benchmark_results` for every split; differences and confusions on the last."""
-    ids, groups = (views.observations[name].to_list() for name in ("observation_id", "group_id"))
+    ids, groups = (
+        views.observations[column].to_list() for column in ("observation_id", "group_id")
+    )
     rows: list[dict[str, Any]] = []
     control = _controls(views)
     for split in filter(None, (random_split(ids, seed=SEED), group_split(groups))):

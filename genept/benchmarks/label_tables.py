@@ -64,8 +64,11 @@ def build_labels(
         names = nomenclature()
         known = lake.read(genes)
         members = [term_members(knowledge, known, task) for task in MEMBERSHIPS]
-        labels = pl.concat([gene_properties(files, names), *members])
-        return [NewPart("gene_properties", labels), NewPart("gene_pairs", gene_pairs(files, names))]
+        properties = pl.concat([gene_properties(files, names), *members])
+        return [
+            NewPart("gene_properties", properties),
+            NewPart("gene_pairs", gene_pairs(files, names)),
+        ]
 
     return lake.build("benchmarks/labels", origin, compute)
 

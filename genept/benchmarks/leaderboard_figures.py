@@ -160,7 +160,9 @@ def _heat_map(scores: pl.DataFrame) -> ReportFigure:
         f"{row['representation']} on {row['task']} ({row['dataset']}), below {row['best_control']}"
         for row in below.iter_rows(named=True)
     ]
-    words = f"Below a control: {'; '.join(listed)}." if listed else "No score is below a control."
+    words = (
+        "Below a control: " + "; ".join(listed) + "." if listed else "No score is below a control."
+    )
     shown = scores.filter(~pl.col("representation").str.contains("@", literal=True))
     return ReportFigure("spaces-by-tasks", "Spaces by tasks", words, plots.heat_map(shown))
 
@@ -235,7 +237,9 @@ def _confusions(counted: pl.DataFrame) -> Iterator[ReportFigure]:
 
 
 def _programs(read: Read) -> Iterator[ReportFigure]:
-    active, members, terms = map(read, ("program_activity", "gene_programs", "program_terms"))
+    active, members, terms = (
+        read(name) for name in ("program_activity", "gene_programs", "program_terms")
+    )
     if not active.width or not members.width:
         return
     for rows in active.partition_by(["collection_id", "space"], maintain_order=True):

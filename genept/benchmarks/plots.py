@@ -47,12 +47,14 @@ def heat_map(task_scores: pl.DataFrame) -> bytes:
     for row, scores in enumerate(tasks.values()):
         values = scores["value"].to_list()
         low, high = min(values), max(values)
-        for name, value, below in scores.select("representation", "value", "is_below").iter_rows():
+        for name, value, is_below in scores.select(
+            "representation", "value", "is_below"
+        ).iter_rows():
             at = names.index(name)
             shade[row, at] = (value - low) / (high - low) if high > low else 0.5
             axes.text(at, row, f"{value:.3f}", ha="center", va="center", fontsize=8,
-                      color=BELOW if below else "black",
-                      fontweight="bold" if below else "normal")  # fmt: skip
+                      color=BELOW if is_below else "black",
+                      fontweight="bold" if is_below else "normal")  # fmt: skip
     axes.imshow(np.ma.masked_invalid(shade), cmap="Greens", vmin=0, vmax=1.8, aspect="auto")
     marked = [f"{name} (control)" if control[name] else name for name in names]
     axes.set_xticks(range(len(names)), marked, rotation=50, ha="right", fontsize=8)
@@ -185,8 +187,10 @@ def program_map(active: pl.DataFrame, names: Mapping[int, str], title: str) -> b
     names
         What to call each program.
     """
-    width = active.group_by("program").agg((pl.max("activity") - pl.min("activity")).alias("range"))
-    ordered = width.sort(["range", "program"], descending=[True, False])
+    spread = active.group_by("program").agg(
+        (pl.max("activity") - pl.min("activity")).alias("range")
+    )
+    ordered = spread.sort(["range", "program"], descending=[True, False])
     chosen = ordered["program"].head(MOST_PROGRAMS)
     types = active["cell_type"].unique().sort().to_list()
     levels = active.select("program", "cell_type", "activity").iter_rows()

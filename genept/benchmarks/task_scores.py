@@ -131,8 +131,12 @@ def controls_of(name: str, is_control: Mapping[str, bool]) -> Iterator[str]:
     base, centred = name.removesuffix(CENTRED), name.endswith(CENTRED)
     space, method = base.removesuffix(_METHOD), base.endswith(_METHOD)
     embedder, _, recipe = space.partition("/")
-    end = _METHOD * method + CENTRED * centred
-    same_text = {f"{TFIDF}/{recipe}{end}", f"minilm-l6-v2/name{end}", f"{embedder}/name{end}"}
+    suffix = _METHOD * method + CENTRED * centred
+    same_text = {
+        f"{TFIDF}/{recipe}{suffix}",
+        f"minilm-l6-v2/name{suffix}",
+        f"{embedder}/name{suffix}",
+    }
     for other, control in is_control.items():
         if other == name:
             continue

@@ -93,14 +93,16 @@ def _rows(space: Space, n: int, task: str, costs: dict[str, float]) -> pl.DataFr
     )
 
 
-def _seconds_per_token(lake: Lake, space: Space, rows: pl.DataFrame, model: TextEmbedder) -> float:
+def _seconds_per_token(
+    lake: Lake, space: Space, rows: pl.DataFrame, embedder: TextEmbedder
+) -> float:
     """Seconds for a token of a sample of the texts; not measured anew when some texts change."""
-    origin = Origin(_CODE, settings={"space": space.id, "embedder": model.identity})
+    origin = Origin(_CODE, settings={"space": space.id, "embedder": embedder.identity})
 
     def compute() -> list[NewPart]:
         sample = rows[np.random.default_rng(0).permutation(rows.height)[:SAMPLE].tolist()]
         started = process_time()
-        model.embed(sample["text"].to_list())
+        embedder.embed(sample["text"].to_list())
         speed = {"seconds": (process_time() - started) / int(sample["n_tokens"].sum())}
         row = _rows(space, sample.height, SPEED, speed)
         return [NewPart("benchmark_results", row, (SPEED, space.recipe))]
@@ -138,7 +140,9 @@ def per_point(results: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     above = scores.join(chance.unique(of_task), on=of_task).with_columns(
         points=100 * (pl.col("value") - pl.col("chance"))
     )
-    means = above.group_by("representation").agg(pl.mean("points"), n_tasks=pl.len().cast(pl.Int64))
+    means = above.group_by("representation").agg(
+        pl.mean("points"), pl.len().cast(pl.Int64).alias("n_tasks")
+    )
     joined = costs.join(means, on="representation").sort("points", descending=True)
     gained = pl.when(pl.col("points") > 0).then(pl.col("points"))
     return joined.select(

@@ -136,13 +136,15 @@ def stop() -> None:
 @store_app.command()
 def status() -> None:
     """Print whether the store runs, its address, and how much it holds."""
-    store = _embedded().status()
-    if not store.running:
-        answer.print(f"not running; its data is under {store.data}", soft_wrap=True)
+    server = _embedded().status()
+    if not server.running:
+        answer.print(f"not running; its data is under {server.data}", soft_wrap=True)
         return
-    size = sum(file.stat().st_size for file in store.data.rglob("*") if file.is_file())
-    answer.print(f"running at {store.url} since {store.since:%Y-%m-%d %H:%M} UTC, pid {store.pid}")
-    answer.print(f"holds {size / 1e6:,.0f} MB under {store.data}", soft_wrap=True)
+    size = sum(file.stat().st_size for file in server.data.rglob("*") if file.is_file())
+    answer.print(
+        f"running at {server.url} since {server.since:%Y-%m-%d %H:%M} UTC, pid {server.pid}"
+    )
+    answer.print(f"holds {size / 1e6:,.0f} MB under {server.data}", soft_wrap=True)
 
 
 @store_app.command()

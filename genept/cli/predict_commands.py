@@ -176,8 +176,10 @@ def champions(
     StoreError
         If there is none of that name, or none at all.
     """
-    if others := sorted(set(wanted) - set(names)):
-        raise StoreError(f"there is no model {others[0]!r}; there are {', '.join(names) or 'none'}")
+    if unknown := sorted(set(wanted) - set(names)):
+        raise StoreError(
+            f"there is no model {unknown[0]!r}; there are {', '.join(names) or 'none'}"
+        )
     manifests = [registry.champion(name) for name in wanted or names]
     served = [Served.of(registry, manifest) for manifest in manifests if manifest is not None]
     if not served:

@@ -96,8 +96,10 @@ def axis_of_genes(
                 "another matrix?"
             ) from error
         raise SourceError(f"{error}{_remedies(table, columns, has_labels=bool(shared))}") from error
-    why = "as stated" if declared is not None else "their names are ids or known to the reference"
-    return axis, why
+    reason = (
+        "as stated" if declared is not None else "their names are ids or known to the reference"
+    )
+    return axis, reason
 
 
 def _shared_ids(

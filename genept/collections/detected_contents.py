@@ -197,7 +197,9 @@ class Look:
 
     def _counts_elsewhere(self) -> UnitFinding | None:
         """Look for counts in `raw` or a layer of an h5ad whose X holds something else."""
-        named = [key for key in self.matrices if re.search(r"count|raw|umi", key) and key != "X"]
+        named = [
+            name for name in self.matrices if re.search(r"count|raw|umi", name) and name != "X"
+        ]
         for matrix in sorted(named, key=lambda name: name not in ("raw", "layers/counts")):
             self.options["matrix"] = matrix
             try:

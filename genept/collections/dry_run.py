@@ -261,16 +261,18 @@ def _tried(
             return Trial(detected, dry_run_ingest(archives, detected.entry, reference))
 
 
-def _checked(child: ChildResult, paths: list[Path], sources: tuple[Source, ...], id_: str) -> Trial:
+def _checked(
+    answer: ChildResult, paths: list[Path], sources: tuple[Source, ...], id_: str
+) -> Trial:
     """Validate what the child reports. Raises `ValueError` if it cannot be."""
     files = {source.id: path for source, path in zip(sources, paths, strict=True)}
-    report = _Report.model_validate({**child.values, "sources": sources, "files": files})
+    report = _Report.model_validate({**answer.values, "sources": sources, "files": files})
     if report.entry.sources != tuple(files) or report.entry.id != id_:
         raise ValueError("it is about other files")
     detected = Detected(**{name: getattr(report, name) for name in Detected.model_fields})
     if report.dry_run is None:
         return Trial(detected, None)
-    mapping = child.table("mapping")
+    mapping = answer.table("mapping")
     if any(mapping.schema.get(name) != pl.String for name in ("outcome", "input_id")):
         raise ValueError("its table is not a mapping")
     return Trial(detected, DryRun.model_validate(report.dry_run | {"mapping": mapping}))

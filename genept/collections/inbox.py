@@ -14,8 +14,15 @@ from typing import Final
 from genept.collections.detection import Detected
 from genept.collections.dry_run import try_out
 from genept.collections.ingestion import ingest
-from genept.collections.sandboxed_ingest import OF_FILE, parts_in_child
-from genept.collections.sidecar import LONGEST_SIDECAR, SIDECAR, Drop, drops, is_same, read_sidecar
+from genept.collections.sandboxed_ingest import OF_THE_FILE, parts_in_child
+from genept.collections.sidecar import (
+    LONGEST_SIDECAR,
+    SIDECAR,
+    Drop,
+    drops,
+    is_same,
+    read_sidecar,
+)
 from genept.collections.user_collections import (
     UserCollection,
     added_collections,
@@ -157,7 +164,7 @@ def take_in(
                         processes,
                         make=in_child,
                     )
-        except OF_FILE as error:
+        except OF_THE_FILE as error:
             return _quarantined(store, product, drop, files, str(error))
         if not _still_there(store, drop):
             return Replaced(drop)
@@ -269,4 +276,6 @@ def _remove(store: ObjectStore, product: str, drop: Drop) -> None:
     if now is None or now.version != drop.version:
         return
     read = {(object_.key, object_.etag) for object_ in drop.own_objects}
-    store.delete([stored.key for stored in now.own_objects if (stored.key, stored.etag) in read])
+    store.delete(
+        [object_.key for object_ in now.own_objects if (object_.key, object_.etag) in read]
+    )

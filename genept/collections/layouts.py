@@ -126,13 +126,15 @@ def _parquet_texts(path: Path, name: str, rows: Sequence[str]) -> TextColumn:
     return _text_column(values.cast(pl.String, strict=False).fill_null(""), rows, NUMBER, 1)
 
 
-def _text_column(values: pl.Series, rows: Sequence[str], number: str, first: int) -> TextColumn:
+def _text_column(
+    values: pl.Series, rows: Sequence[str], number: str, first_line: int
+) -> TextColumn:
     """The first value that is neither a number nor missing, and how many there are."""
     numbers = values.str.contains(f"^(?:{number})$")
     odd = ~numbers & ~values.is_in(list(MISSING))
     row = int(odd.arg_max() or 0)
     name, value = (rows[row], values[row]) if rows else ("", "")
-    return TextColumn(name, first + row, value, int(odd.sum()), int(numbers.sum()))
+    return TextColumn(name, first_line + row, value, int(odd.sum()), int(numbers.sum()))
 
 
 _SAMPLED_BYTES: Final = 1 << 26

@@ -41,7 +41,12 @@ _OF_SHARDS: Final = ("expression", "shard_observations", "shard_inputs", "shard_
 _SMALL: Final = tuple(name for name in ingestion.TABLES_OF_A_COLLECTION if name != "expression")
 _MOST_SHARDS: Final = 1 << 20
 
-OF_FILE: Final = (SourceError, CollectionRefusedError, GeneNamesRefusedError, TableContractError)
+OF_THE_FILE: Final = (
+    SourceError,
+    CollectionRefusedError,
+    GeneNamesRefusedError,
+    TableContractError,
+)
 """Errors that are due to a file, not to the installation."""
 
 
@@ -73,7 +78,7 @@ def ingest_each(
     for collection in collections:
         try:
             ingested[collection.id] = ingest(collection)
-        except OF_FILE as error:
+        except OF_THE_FILE as error:
             if not is_added(collection):
                 raise
             left_out[collection.id] = str(error)
@@ -140,10 +145,12 @@ class PartReceiver:
         Where files are copied to before they are checked, out of the child's reach.
     """
 
-    def __init__(self, lake: Lake, collection: Collection, origin: Origin, folder: Path) -> None:
+    def __init__(
+        self, lake: Lake, collection: Collection, origin: Origin, own_folder: Path
+    ) -> None:
         self.parts: list[Part] = []
         self._lake, self._collection, self._origin = lake, collection, origin
-        self._own_folder, self._steps = folder, dict[int, tuple[str, Origin]]()
+        self._own_folder, self._steps = own_folder, dict[int, tuple[str, Origin]]()
 
     def answer(self, question: dict[str, Any]) -> Any:
         """Answer a request of the child: list the shards that are stored, or store one."""

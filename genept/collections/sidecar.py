@@ -48,7 +48,11 @@ class Sidecar(BaseModel):
     @property
     def terms(self) -> dict[str, object]:
         """Terms of use, as in the declaration of every file."""
-        return self.model_dump(include={"licence", "redistributable", "citation"})
+        return {
+            "licence": self.licence,
+            "redistributable": self.redistributable,
+            "citation": self.citation,
+        }
 
 
 def read_sidecar(body: bytes, what: str, *, id_: str) -> Sidecar:

@@ -84,10 +84,12 @@ def empty_observations(parsed: ParsedCollection, empty: pl.DataFrame) -> list[Qu
     ]
     if parsed.responses is not None:
         lost = parsed.responses.join(empty, on="observation_id", how="semi")
-        sums = lost.group_by("observation_id", maintain_order=True).agg(pl.col("n_measured").sum())
+        counted = lost.group_by("observation_id", maintain_order=True).agg(
+            pl.col("n_measured").sum()
+        )
         detail = "the observation has responses, but no gene of it has a value"
         quarantined += [
-            Quarantined("response", id_, "empty", detail, n) for id_, n in sums.iter_rows()
+            Quarantined("response", id_, "empty", detail, n) for id_, n in counted.iter_rows()
         ]
     return quarantined
 

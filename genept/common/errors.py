@@ -177,8 +177,10 @@ def listed(names: Iterable[str]) -> str:
     -------
     str
     """
-    some = [name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in islice(names, SHOWN)]
-    return str(some)
+    shown = [
+        name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in islice(names, SHOWN)
+    ]
+    return str(shown)
 
 
 def problems_of(error: ValidationError) -> str:

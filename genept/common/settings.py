@@ -146,7 +146,11 @@ class Settings(BaseSettings):
             return value if isinstance(value, str) else json.dumps(value)
 
         stated = {name: getattr(self, name) for name in {*self.model_fields_set, "state_dir"}}
-        return {f"GENEPT_{name.upper()}": text(it) for name, it in stated.items() if it is not None}
+        return {
+            f"GENEPT_{name.upper()}": text(value)
+            for name, value in stated.items()
+            if value is not None
+        }
 
     def private_state(self) -> Path:
         """The state folder, created if needed; other users have no access to its content."""

@@ -152,7 +152,10 @@ def _named_by_headings(entries: Any) -> Any:
     """Entries with the ids that their headings state: ``[sources.ID]``."""
     if not isinstance(entries, dict):
         return entries
-    return {id_: {"id": id_} | it if isinstance(it, dict) else it for id_, it in entries.items()}
+    return {
+        id_: {"id": id_} | entry if isinstance(entry, dict) else entry
+        for id_, entry in entries.items()
+    }
 
 
 class Catalogue(Entry):

@@ -37,7 +37,9 @@ PROMOTERS: Final[Mapping[str, str]] = {
 }
 """Two lists of genes that label one task only together, by source: what each says."""
 
-_GENE2VEC: Final = [f"gene2vec-{split}-{it}" for split in PAIR_SPLITS for it in ("text", "label")]
+_GENE2VEC: Final = [
+    f"gene2vec-{split}-{what}" for split in PAIR_SPLITS for what in ("text", "label")
+]
 
 Labelled = tuple[str, int, str, str]
 """Task, position, name and label."""

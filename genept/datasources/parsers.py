@@ -96,7 +96,9 @@ def parse_geo_series(archives: Archives, collection: Collection) -> ParsedCollec
     short, or whose samples are not those described, is refused.
     """
     options = GeoSeriesOptions.model_validate(collection.options)
-    return read_expression(archives, collection, options, lambda file: _series_head(file, options))
+    return read_expression(
+        archives, collection, options, lambda lines: _series_head(lines, options)
+    )
 
 
 def _series_head(lines: Lines, options: GeoSeriesOptions) -> Head:

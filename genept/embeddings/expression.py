@@ -217,8 +217,10 @@ def align(gene_embeddings: pa.Table, axis: pl.DataFrame, n_observations: int) ->
     """
     axis = axis.sort("gene_index")
     matrix = embedding_matrix(gene_embeddings)
-    place = {gene: row for row, gene in enumerate(gene_embeddings["ensembl_gene_id"].to_pylist())}
-    rows = np.array([place.get(gene, -1) for gene in axis["ensembl_gene_id"]], dtype=np.int64)
+    position = {
+        gene: row for row, gene in enumerate(gene_embeddings["ensembl_gene_id"].to_pylist())
+    }
+    rows = np.array([position.get(gene, -1) for gene in axis["ensembl_gene_id"]], dtype=np.int64)
     has_vector = rows >= 0
     vectors = np.zeros((rows.size, matrix.shape[1]), dtype=np.float32)
     if len(matrix):

@@ -280,12 +280,12 @@ def chosen(part: Part) -> str:
     )
 
 
-def label_of(rows: pl.DataFrame) -> str | None:
+def label_of(observations: pl.DataFrame) -> str | None:
     """Return the finest label that a collection's observations have.
 
     Parameters
     ----------
-    rows
+    observations
         Rows of table `observations`.
 
     Returns
@@ -293,4 +293,6 @@ def label_of(rows: pl.DataFrame) -> str | None:
     str or None
         Name of the column; None if there is no label.
     """
-    return next((label for label in LABELS if rows[label].null_count() < len(rows)), None)
+    return next(
+        (label for label in LABELS if observations[label].null_count() < len(observations)), None
+    )

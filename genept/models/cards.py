@@ -159,7 +159,9 @@ def _curve(axes: Axes, evidence: ModelEvidence) -> None:
         axes.annotate(
             f"{n}", (x, y), textcoords="offset points", xytext=(0, -14), fontsize=7, ha="center"
         )
-    axes.set(xlim=(0, 1.03), ylim=(0, 1.03), aspect="equal")
+    axes.set_xlim(0, 1.03)
+    axes.set_ylim(0, 1.03)
+    axes.set_aspect("equal")
     axes.set_xlabel("probability of the prediction", fontsize=8)
     axes.set_ylabel("share that was right", fontsize=8)
     axes.set_title(f"calibration, {total} samples not seen", fontsize=9)

@@ -220,7 +220,9 @@ class ModelEvidence(Document):
         """Predictions of all samples by models that did not see them: out of fold, and held out."""
         seen, out = self.out_of_fold, self.holdout
         fields = ("ids", "groups", "cohorts", "labels", "probabilities")
-        return out.model_copy(update={it: getattr(seen, it) + getattr(out, it) for it in fields})
+        return out.model_copy(
+            update={name: getattr(seen, name) + getattr(out, name) for name in fields}
+        )
 
 
 @dataclass(frozen=True)

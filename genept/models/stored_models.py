@@ -192,7 +192,9 @@ def _refuse_other_types(data: bytes, where: str) -> None:
 
 def _with_present_modules(data: bytes, where: str) -> bytes:
     """The file as a present version writes it: types under the modules that define them now."""
-    if not any(it.rpartition(".")[0] in FORMER_MODULES for it in stored_types(data, where=where)):
+    if not any(
+        name.rpartition(".")[0] in FORMER_MODULES for name in stored_types(data, where=where)
+    ):
         return data
 
     def renamed(node: dict[str, Any]) -> dict[str, Any]:

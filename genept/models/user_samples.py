@@ -222,7 +222,9 @@ class LaidOut:
         """What a model that reads expression reads."""
         return expression_features(self.expression, self.unit)
 
-    def embedded(self, ids: Sequence[str], vectors: Features, genes: Sequence[str]) -> Features:
+    def embedded(
+        self, gene_ids: Sequence[str], vectors: Features, genes: Sequence[str]
+    ) -> Features:
         """GenePT-w of the samples, pooled over the genes of the model alone.
 
         Parameters
@@ -232,7 +234,7 @@ class LaidOut:
         genes
             Ensembl ids of the columns of `expression`.
         """
-        rows = positions(genes, ids)
+        rows = positions(genes, gene_ids)
         aligned = np.where((rows >= 0)[:, None], vectors[rows], np.float32(0))
         weights = expression_weights(self.expression, self.unit)
         return pool(weights, np.ascontiguousarray(aligned), rows >= 0)[0]
@@ -271,9 +273,11 @@ def _in_unit(values: Features, measured: NDArray[np.bool_], have: str, want: str
         return values
     if want == "zscore":
         logs = expression_features(sp.csr_matrix(values), have)[:, measured].astype(np.float64)
-        sd = logs.std(axis=1, keepdims=True)
+        spread = logs.std(axis=1, keepdims=True)
         values = np.zeros_like(values)
-        values[:, measured] = (logs - logs.mean(axis=1, keepdims=True)) / np.where(sd > 0, sd, 1)
+        values[:, measured] = (logs - logs.mean(axis=1, keepdims=True)) / np.where(
+            spread > 0, spread, 1
+        )
         return values
     raise OtherUnitError(
         f"it reads {want}, and these samples are {have}: bring them to the {want} of its "

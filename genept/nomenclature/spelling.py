@@ -217,11 +217,13 @@ def _ensembl(name: str, known: Known, newest_id: str) -> Meaning | None:
         why = "the Y copy of a pseudoautosomal gene; adding it to the X copy is not decided here"
         return Meaning("ambiguous", None, candidates, why)
     if match := _ENSEMBL.fullmatch(name):
-        plain = known(match.group(1))
-        if plain is None:
+        unversioned = known(match.group(1))
+        if unversioned is None:
             return Meaning("unknown", evidence=_why_not_here(match.group(1), newest_id))
-        outcome = "version_stripped" if plain.outcome == "ensembl_id" else plain.outcome
-        return plain._replace(outcome=outcome, evidence=VERSION_LEFT_OUT + plain.evidence)
+        outcome = "version_stripped" if unversioned.outcome == "ensembl_id" else unversioned.outcome
+        return unversioned._replace(
+            outcome=outcome, evidence=VERSION_LEFT_OUT + unversioned.evidence
+        )
     return None
 
 

@@ -62,7 +62,9 @@ class Certificates:
     def environment(self) -> dict[str, str]:
         """Return the environment with which `weed` requires mutual TLS on its internal ports."""
         pair = {"CERT": str(self.certificate), "KEY": str(self.key)}
-        grpc = {f"WEED_GRPC_{part}_{it}": path for part in GRPC_PARTS for it, path in pair.items()}
+        grpc = {
+            f"WEED_GRPC_{part}_{name}": path for part in GRPC_PARTS for name, path in pair.items()
+        }
         https = {
             f"WEED_HTTPS_{part}_{name}": path
             for part in HTTPS_PARTS

@@ -206,8 +206,10 @@ class EmbeddedStore:
 
     def _await(self, launched: LastServer) -> Endpoint | None:
         """Wait until the server is ready; None if it ended."""
-        keys = state.credentials(self.folder)
-        endpoint = Endpoint(launched.url, keys.access_key, keys.secret_key, keys)
+        credentials = state.credentials(self.folder)
+        endpoint = Endpoint(
+            launched.url, credentials.access_key, credentials.secret_key, credentials
+        )
         deadline = time.monotonic() + SECONDS_TO_START
         trouble = "connections are not accepted"
         # S3 answers before the other servers, and all of them are checked.

@@ -52,7 +52,11 @@ class Marks(Document):
     @property
     def since(self) -> dict[str, datetime]:
         """Time at which each key was listed."""
-        return {key: datetime.fromisoformat(at) for at, keys in self.marked.items() for key in keys}
+        return {
+            key: datetime.fromisoformat(moment)
+            for moment, keys in self.marked.items()
+            for key in keys
+        }
 
     @property
     def listed(self) -> set[str]:

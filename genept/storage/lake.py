@@ -88,7 +88,9 @@ class Lake:
         remembered, dangling = self._recall(record_key)
         if remembered is not None:
             return remembered
-        parts = [new if isinstance(new, Part) else self._store(new, identity) for new in compute()]
+        parts = [
+            part if isinstance(part, Part) else self._store(part, identity) for part in compute()
+        ]
         try:
             self._remember(record_key, _body(parts), instead_of=dangling)
         except ConflictError:  # another process finished the same step first: its record counts
@@ -129,8 +131,10 @@ class Lake:
             f"{STORED[table].partition_path(part.partition)} #{part.number}"
             for part in stored.parts
         ]
-        if twice := sorted(place for place, n in Counter(places).items() if n > 1):
-            raise StoreError(f"{table}: several parts have the same partition and number: {twice}")
+        if doubled := sorted(place for place, n in Counter(places).items() if n > 1):
+            raise StoreError(
+                f"{table}: several parts have the same partition and number: {doubled}"
+            )
         key = self._table_key(table, stored.data_version)
         for _ in range(2):
             with suppress(ConflictError):  # the same content, recorded with another origin

@@ -139,7 +139,9 @@ def read_matrix(path: Path, dimension: int) -> Matrix:
         metadata = file.metadata
         matrix = np.empty((metadata.num_rows, dimension), dtype=np.float32)
         paths = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
-        column = next(at for at, path in enumerate(paths) if path.startswith(f"{COLUMN}."))
+        column = next(
+            at for at, path_in_schema in enumerate(paths) if path_in_schema.startswith(f"{COLUMN}.")
+        )
         at, checked = 0, False
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)

@@ -106,22 +106,24 @@ class Registrations(Generic[Declared]):
         except MissingObjectError:
             return None
 
-    def add(self, id_: str, new: Declared) -> Declared:
+    def add(self, id_: str, declaration: Declared) -> Declared:
         """Write a declaration, and return the one that is stored; the same again changes nothing.
 
         Raises `StoreError` if another one has the id.
         """
         try:
-            declare(self.store, self._key(id_), new)
+            declare(self.store, self._key(id_), declaration)
         except ConflictError:
             known = self.find(id_)
-            if known is None or known.model_dump(exclude=STAMPS) != new.model_dump(exclude=STAMPS):
+            if known is None or known.model_dump(exclude=STAMPS) != declaration.model_dump(
+                exclude=STAMPS
+            ):
                 raise StoreError(
                     f"a {self.what} {id_!r} is registered already, and what is registered is not "
                     "rewritten: choose another id, or remove it first"
                 ) from None
             return known
-        return new
+        return declaration
 
     def remove(self, id_: str) -> None:
         """Remove a declaration: the next release does not hold what it declares.

@@ -43,7 +43,9 @@ class RetryPolicy:
     window: float = 30.0
 
 
-def pieces(answer: httpx.Response, location: Location, policy: RetryPolicy) -> Iterator[bytes]:
+def pieces(
+    answer: httpx.Response, location: Location, retry_policy: RetryPolicy
+) -> Iterator[bytes]:
     """The body as it arrives, byte for byte as it is stored.
 
     Raises
@@ -56,8 +58,8 @@ def pieces(answer: httpx.Response, location: Location, policy: RetryPolicy) -> I
         for piece in answer.iter_raw():
             yield piece
             seen += len(piece)
-            if (passed := time.monotonic() - began) >= policy.window:
-                if seen < policy.slowest * passed:
+            if (passed := time.monotonic() - began) >= retry_policy.window:
+                if seen < retry_policy.slowest * passed:
                     raise TransientError(
                         f"{location.name}: {seen:,} bytes in {passed:.0f} s: given up"
                     )
@@ -118,13 +120,15 @@ class Transfer:
             pass  # nothing was begun, or its version is unknown: the whole file is requested
         return 0, None
 
-    def _start(self, answer: httpx.Response, offset: int, was: Version | None, now: Version) -> int:
+    def _start(
+        self, answer: httpx.Response, offset: int, before: Version | None, now: Version
+    ) -> int:
         """Where this answer's body belongs; drops the beginning if it is of another version."""
         if answer.status_code == 206:
             given = re.fullmatch(
                 r"bytes (\d+)-\d+/(?:\d+|\*)", answer.headers.get("content-range", "")
             )
-            if given and int(given[1]) == offset and was and was.tag == now.tag:
+            if given and int(given[1]) == offset and before and before.tag == now.tag:
                 return offset
             self.forget()
             raise TransientError(f"{self.location.name} changed during the transfer")

@@ -170,7 +170,9 @@ def member_names(path: Path, what: str) -> list[str]:
         The archive is damaged or unsafe.
     """
     if path.is_dir():
-        return sorted(it.relative_to(path).as_posix() for it in path.rglob("*") if it.is_file())
+        return sorted(
+            file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()
+        )
     if zipfile.is_zipfile(path):
         return members.zip_names(path, what)
     if is_tar(path):

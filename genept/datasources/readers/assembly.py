@@ -212,7 +212,9 @@ def split_gene_names(
         raise SourceError(f"{what}: no gene fits options.gene_pattern, such as {names[0]!r}")
     detail = f"names such as {odd[:1]} are looked up whole"
     remark = Quarantined("file", what, "gene_pattern", detail, len(odd), "warned")
-    symbols = [fit["symbol"] if fit else name for name, fit in zip(names, matches, strict=True)]
+    symbols = [
+        match["symbol"] if match else name for name, match in zip(names, matches, strict=True)
+    ]
     has_ids = "entrez" in re.compile(pattern).groupindex
     entrez = [match["entrez"] if match else None for match in matches] if has_ids else None
     return symbols, entrez, (remark,) if odd else ()

@@ -167,7 +167,7 @@ def _header(lines: Lines, shape: tuple[int, int]) -> int:
 def _sort(
     lines: Lines, n: int, shape: tuple[int, int], is_gene: Mask, buckets: Buckets, is_counts: bool
 ) -> None:
-    place, seen, what = np.cumsum(is_gene) - 1, 0, lines.what
+    position, seen, what = np.cumsum(is_gene) - 1, 0, lines.what
     for features, barcodes, values in _triplets(lines):
         for name, index, size in (("feature", features, shape[1]), ("barcode", barcodes, shape[0])):
             outside = (index < 1) | (index > size)
@@ -181,7 +181,9 @@ def _sort(
         if seen > n:  # before they are sorted, which takes space for as many as are declared
             raise SourceError(f"{what}: declares {n:,} values, but has more: is it damaged?")
         gene = is_gene[features - 1]
-        buckets.add(barcodes[gene] - 1, place[features[gene] - 1], values[gene].astype(np.float32))
+        buckets.add(
+            barcodes[gene] - 1, position[features[gene] - 1], values[gene].astype(np.float32)
+        )
     if seen != n:
         raise SourceError(f"{what}: declares {n:,} values, but has {seen:,}: was it cut short?")
 

@@ -132,7 +132,7 @@ def _read_sheet(path: Path, table: TableFile, wanted: Iterable[str] | None) -> p
             f"{str(error).splitlines()[0]}"
         ) from error
     chosen = [
-        it for at, it in enumerate(frame.columns) if at == 0 or wanted is None or it in wanted
+        name for at, name in enumerate(frame.columns) if at == 0 or wanted is None or name in wanted
     ]
     return frame.select(pl.col(chosen).cast(pl.String).replace(dict.fromkeys(("", *table.missing))))
 

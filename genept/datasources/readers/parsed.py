@@ -154,9 +154,11 @@ class ParsedCollection:
             raise SourceError("responses hold NaN or infinite values")
         pairs = responses.select(pl.concat_str("observation_id", "drug_id", separator=" / "))
         refuse_repeats(pairs.to_series().to_list(), "line–drug pairs")
-        odd = responses.join(self.observations, on="observation_id", how="anti")
-        if odd.height:
-            raise SourceError(f"responses of {odd['observation_id'][0]!r}, which has no expression")
+        unmatched = responses.join(self.observations, on="observation_id", how="anti")
+        if unmatched.height:
+            raise SourceError(
+                f"responses of {unmatched['observation_id'][0]!r}, which has no expression"
+            )
 
 
 def from_matrix(

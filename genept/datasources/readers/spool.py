@@ -105,7 +105,9 @@ def write_panel(folder: Path, panel: int, blocks: Iterable[csr_matrix]) -> None:
     """Write `blocks` of observations: float32, of sorted and distinct indices, all of one width."""
     stored = 0
     with ExitStack() as stack:
-        files = {it: stack.enter_context(_file(folder, panel, it).open("wb")) for it in _TYPES}
+        files = {
+            name: stack.enter_context(_file(folder, panel, name).open("wb")) for name in _TYPES
+        }
         np.zeros(1, np.int64).tofile(files["indptr"])
         for block in blocks:
             (block.indptr[1:].astype(np.int64) + stored).tofile(files["indptr"])

@@ -105,8 +105,10 @@ def table_head(lines: Lines, options: TextOptions, named: set[str] | None) -> He
         detail = f"columns that are no expression and are not used: {listed(ignored)}"
         remarks.append(Quarantined("file", lines.what, "ignored_columns", detail, len(ignored)))
     texts = (named or set()) | set(options.ignore)
-    places = tuple(at for at, name in enumerate(columns) if at == 0 or name in texts)
-    return Head(Layout(columns, places, header.delimiter, options.decimal), remarks=tuple(remarks))
+    positions = tuple(at for at, name in enumerate(columns) if at == 0 or name in texts)
+    return Head(
+        Layout(columns, positions, header.delimiter, options.decimal), remarks=tuple(remarks)
+    )
 
 
 def read_text_matrix(

@@ -45,7 +45,9 @@ class StratifiedPearson:
 
     def correlations(self, weights: Floats) -> Floats:
         """Correlation per stratum; NaN where it is undefined."""
-        n, x, y, xx, yy, xy = (np.bincount(self._codes, weights * each) for each in self._columns)
+        n, x, y, xx, yy, xy = (
+            np.bincount(self._codes, weights * column) for column in self._columns
+        )
         n = np.maximum(n, 1)
         spread = (xx - x * x / n) * (yy - y * y / n)
         defined = spread > _TINY

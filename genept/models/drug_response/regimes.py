@@ -258,14 +258,16 @@ def transfer_scores(
     measured_in_source = np.isin(target.pairs.line, source.pairs.line)
     rows: list[dict[str, Any]] = []
     for prefix, mask in (("", measured_in_source), ("new_lines_", ~measured_in_source)):
-        kept = shared & mask
-        pairs = target.pairs.take(kept)
+        scored = shared & mask
+        pairs = target.pairs.take(scored)
         groups = target.groups[pairs.line]
         if len(np.unique(groups)) < 2:
             continue
-        covered = np.zeros(len(groups), dtype=np.bool_)
+        no_interval = np.zeros(len(groups), dtype=np.bool_)
         for name, result in results.items():
-            scores = response_scores(pairs, result[kept], naive[kept], covered, groups, seed=seed)
+            scores = response_scores(
+                pairs, result[scored], naive[scored], no_interval, groups, seed=seed
+            )
             scores.pop("interval_coverage")
             rows += score_rows(scores, name, is_control=name != EXPRESSION, prefix=prefix)
     return rows
