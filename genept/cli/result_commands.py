@@ -74,7 +74,7 @@ def run(
     chosen = {id_: entry for id_, entry in TASKS.items() if not task or id_ in task}
     try:
         spaces = [platform.space(id_) for id_ in space] if space else list(platform.spaces)
-        spaces += (compared := companions(spaces))
+        spaces += (added := companions(spaces))
     except ValueError as error:
         raise StoreError(str(error)) from None
     for source in LABEL_ARCHIVES:
@@ -103,8 +103,8 @@ def run(
             answer.print(f"{what.replace('/', ': ')}: {n:,} rows")
     for what, why in remarks.items():
         answer.print(f"{what}: not scored, {why}")
-    for added in compared:
-        answer.print(f"{added.id}: added, as what other spaces are compared with")
+    for companion in added:
+        answer.print(f"{companion.id}: added, as what other spaces are compared with")
     if not results:
         raise StoreError("nothing was scored: see above; `genept sources fetch` has the labels")
     _print(platform.lake.read(results))

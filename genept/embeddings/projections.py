@@ -6,7 +6,6 @@ with intervals say how good a space is.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.common import MissingObjectError, new_figure
+from genept.common import MissingObjectError, new_figure, png_bytes
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.representations import Sampling, label_of
 from genept.storage import Lake, Origin, Part, StoredTable, sha256_of
@@ -102,9 +101,7 @@ def draw(observed: pl.DataFrame, vectors: pl.DataFrame, title: str) -> bytes:
     histogram.set_title(f"median coverage {np.median(coverage):.3f}", fontsize=8)
     for axes in (scatter, histogram):
         axes.tick_params(labelsize=7)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
+    return png_bytes(figure)
 
 
 def _key(lake: Lake, observations: Part, embeddings: Sequence[Part]) -> str:

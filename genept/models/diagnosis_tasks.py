@@ -14,7 +14,7 @@ from typing import Final, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from genept.common import StoreError
+from genept.common import StoreError, problems_of
 from genept.models.heads import HEADS, USUAL_HEADS
 
 MIN_GROUPS: Final = 12
@@ -172,5 +172,4 @@ def _entries(text: str, where: str) -> dict[str, TaskEntry]:
     except tomllib.TOMLDecodeError as error:
         raise TasksError(f"{where} is no TOML: {error}") from error
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise TasksError(f"{where} has a wrong entry: {faults}") from error
+        raise TasksError(f"{where} has a wrong entry: {problems_of(error)}") from error
