@@ -43,7 +43,7 @@ def hosted(installation):
             "GENEPT_OPENAI_API_KEY": "sk-planted-marker-key",
             "GENEPT_COLLECTIONS": '["pbmc-hao"]',
             "GENEPT_SPACES": json.dumps(["loopback/name"]),
-            "GENEPT_MAX_GENES": "300",
+            "GENEPT_MAX_GENES": "900",
         }
 
 
