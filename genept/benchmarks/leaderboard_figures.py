@@ -28,7 +28,8 @@ from genept.text import Recipe
 Read = Callable[[str], pl.DataFrame]
 """Rows of a published table; a frame without columns if the release has none."""
 
-MOST_CONFUSIONS = 6
+MOST_SHOWN = 6
+"""Pictures of one kind on the page, which everybody loads; the tables hold the others."""
 SYMBOLS_SHOWN = 3
 
 
@@ -222,7 +223,7 @@ def _confusions(counted: pl.DataFrame) -> Iterator[ReportFigure]:
         ~pl.col("representation").str.contains("@|:centred|random|majority|expression")
     )
     of = ["task", "dataset", "representation"]
-    for rows in informed.partition_by(of, maintain_order=True)[:MOST_CONFUSIONS]:
+    for rows in informed.partition_by(of, maintain_order=True)[:MOST_SHOWN]:
         task, dataset, name = rows.select(of).row(0)
         hits = rows.filter(pl.col("truth") == pl.col("predicted"))
         right = int(hits["n"].sum()) / int(rows["n"].sum())
@@ -242,7 +243,9 @@ def _programs(read: Read) -> Iterator[ReportFigure]:
     )
     if not active.width or not members.width:
         return
-    for rows in active.partition_by(["collection_id", "space"], maintain_order=True):
+    of_all = active.partition_by(["collection_id", "space"], maintain_order=True)
+    in_first_space = {rows["collection_id"][0]: rows for rows in reversed(of_all)}
+    for rows in list(in_first_space.values())[::-1][:MOST_SHOWN]:
         space, collection = rows.select("space", "collection_id").row(0)
         names = program_names(members.filter(space=space), terms, space)
         title = f"Gene programs of {space} in {collection}"

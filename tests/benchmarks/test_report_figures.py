@@ -102,6 +102,19 @@ def test_every_figure_has_a_picture_and_a_description():
     assert "30.0 points on 4 tasks for 3,000,000 tokens" in figures["cost-per-point"].words
 
 
+def test_programs_are_shown_of_six_collections_in_one_space_each():
+    tables = released()
+    active = tables["program_activity"]
+    collections = [f"c{number}" for number in range(8)]
+    tables["program_activity"] = pl.concat(
+        active.with_columns(collection_id=pl.lit(collection), space=pl.lit(space))
+        for collection in collections
+        for space in ("minilm-l6-v2/name", "lsa-384/name")
+    )
+    names = [figure.name for figure in figures_of(tables) if "programs-" in figure.name]
+    assert names == [f"programs-{collection}-minilm-l6-v2-name" for collection in collections[:6]]
+
+
 def test_the_same_rows_give_the_same_bytes():
     first, again = figures_of(released()), figures_of(released())
     assert [figure.png for figure in first] == [figure.png for figure in again]
