@@ -84,8 +84,10 @@ def add_space(
 
 
 @spaces.command("list")
-def list_spaces() -> None:
-    """List all spaces, declared and registered."""
+def list_spaces(
+    containing: Annotated[str, typer.Argument(help="Only those whose id contains this.")] = "",
+) -> None:
+    """List all spaces, declared and registered, and why one cannot be embedded here."""
     platform = Platform(Settings())
     rows = []
     for space, released in platform.declared_spaces.items():
@@ -98,7 +100,10 @@ def list_spaces() -> None:
             f"{registered.registered:%Y-%m-%d}"
         )
         rows.append((registered.id, "registered", "yes", remark))
-    answer.print(plain_table("space", "kind", "in a release", "remark", rows=rows))
+    shown = [row for row in rows if containing in row[0]]
+    if not shown:
+        raise StoreError(f"no space has {containing!r} in its id: see `genept spaces list`")
+    answer.print(plain_table("space", "kind", "in a release", "remark", rows=shown))
 
 
 @spaces.command("remove")

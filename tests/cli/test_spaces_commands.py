@@ -77,6 +77,12 @@ def test_spaces_are_listed_with_the_reason_why_not(monkeypatch):
     hosted = lines["text-embedding-3-small/name"]
     assert "there is no key: set GENEPT_OPENAI_API_KEY" in hosted
     assert lines["minilm-l6-v2/name"].rstrip().endswith("yes")
+    few = CliRunner().invoke(spaces, ["list", "lsa-384/"]).output
+    listed = [line.split()[0] for line in few.splitlines() if "/" in line]
+    assert "lsa-384/name-go" in listed
+    assert all(id_.startswith("lsa-384/") for id_ in listed)
+    none = CliRunner().invoke(spaces, ["list", "nowhere"])
+    assert "no space has 'nowhere' in its id" in str(none.exception)
 
 
 def test_a_space_of_an_unknown_embedder_is_not_available(folder, monkeypatch):

@@ -398,6 +398,7 @@ def test_the_real_descriptions(real_archives: Archives, real_reference: pl.DataF
         of_kinds = genes.filter(pl.col("biotype").is_in(list(recipe_.biotypes)))
         assert rows.height + left_out.height == of_kinds.height
     assert coding.height == 19_931
+    knowledge = sources.read(genes, RECIPES["name-go"].part_names)
     shared_by = dict(
         knowledge.facts["go"].unique(["ensembl_gene_id", "item"])["item"].value_counts().iter_rows()
     )
