@@ -22,7 +22,7 @@ from genept.schema.tables import TABLES
 from orchestration.definitions import build_defs
 from orchestration.instance import register_partitions
 
-pytestmark = pytest.mark.index
+pytestmark = [pytest.mark.index, pytest.mark.timeout(1200)]  # a busy machine needs minutes
 
 
 def materialise(
