@@ -27,6 +27,7 @@ with warnings.catch_warnings():  # a preview in all of Dagster 1.13, to which we
     warnings.simplefilter("ignore", dg.PreviewWarning)
     from dagster_prefect import PrefectResource
 
+AUTH_STRING: Final = "PREFECT_API_AUTH_STRING"
 POLL_SECONDS: Final = 2.0
 ENDING_SECONDS: Final = 60.0
 
@@ -55,14 +56,20 @@ class PrefectServer(PrefectResource):
 
     @classmethod
     def at(cls, environment: Mapping[str, str]) -> PrefectServer:
-        """The server that Prefect's own variables name."""
+        """The server that Prefect's own variables name.
+
+        Links lead to the second version of its UI where it requires a user and a password: the
+        first one shows no form for them, and then no page.
+        """
+        api_url, auth_string = environment["PREFECT_API_URL"], environment.get(AUTH_STRING)
+        asks = f"{api_url.removesuffix('/').removesuffix('/api')}/v2" if auth_string else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.PreviewWarning)
             return cls(
-                api_url=environment["PREFECT_API_URL"],
+                api_url=api_url,
                 api_key=environment.get("PREFECT_API_KEY"),
-                ui_url=environment.get("PREFECT_UI_URL"),
-                auth_string=environment.get("PREFECT_API_AUTH_STRING"),
+                ui_url=environment.get("PREFECT_UI_URL", asks),
+                auth_string=auth_string,
             )
 
     def run(

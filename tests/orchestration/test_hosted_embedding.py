@@ -115,7 +115,7 @@ def test_a_step_links_to_its_flow_run_which_shows_what_was_spent(step, server):
     assert result["digest"] == DIGEST
     assert_paid_once_and_on_record(step)
     page, run_id = result["flow embed-texts"].rsplit("/", 1)
-    assert page == f"{server.url.removesuffix('/api')}/runs/flow-run"
+    assert page == f"{server.url.removesuffix('/api')}/v2/runs/flow-run"
     flow_run = server.get(f"flow_runs/{run_id}").json()
     assert (flow_run["state_name"], flow_run["work_pool_name"]) == ("Completed", "genept")
     (artifact,) = server.post("artifacts/filter", artifacts={"flow_run_id": {"any_": [run_id]}})
