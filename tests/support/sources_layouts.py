@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from genept.schema.tables import merge_policy
+
 
 def zipped(members: Mapping[str, bytes | str]) -> bytes:
     packed = io.BytesIO()
@@ -61,7 +63,7 @@ def collection_entry(format_: str, unit: str, *sources: str, **options: Any) -> 
         "format": format_,
         "sources": list(sources),
         "unit": unit,
-        "duplicate_policy": "sum" if unit == "counts" else "highest_mean",
+        "duplicate_policy": merge_policy(unit),
         "group_axis": "patient",
         "redistributable": True,
         "licence": "CC0-1.0",
