@@ -26,6 +26,7 @@ CODE: Final[Mapping[str, tuple[str, ...]]] = {
     "text": ("genept.datasources", "genept.text", "genept.schema"),
     "embeddings": ("genept.embeddings", "genept.schema"),
     "benchmarks": ("genept.benchmarks", "genept.embeddings", "genept.schema"),
+    "perturbations": ("genept.datasources", "genept.perturbations", "genept.schema"),
     "models": ("genept.models", "genept.embeddings", "genept.schema"),
     "release": ("genept.release", "genept.schema", "validation"),
     "operations": ("assets.operations",),

@@ -60,6 +60,7 @@ POLICIES: Final[Mapping[str, Policy]] = {
     "text": _TABLES,
     "embeddings": _TABLES,
     "benchmarks": _TABLES,
+    "perturbations": _TABLES,
     "models": Policy(
         "trained weekly",
         "Each attempt at the promotion gate uses up some of the holdout's information, so models "

@@ -19,6 +19,7 @@ from assets import (
     nomenclature,
     observation_vectors,
     operations,
+    perturbations,
     predictions,
     release,
     sources,
@@ -49,7 +50,7 @@ from orchestration.schedules import (
 
 _MODULES = [
     *(sources, news, nomenclature, collections, inbox_files, text, text_spaces),
-    *(benchmarks, models, predictions, release, operations),
+    *(benchmarks, perturbations, models, predictions, release, operations),
 ]
 
 

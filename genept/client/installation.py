@@ -18,7 +18,7 @@ from genept.client.release_lookup import open_releases
 from genept.collections import UserCollection, added_collections
 from genept.common import Settings, SourceError
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
-from genept.datasources import Catalogue, Collection, load_catalogue
+from genept.datasources import Catalogue, Collection, load_catalogue, screen_sources
 from genept.datasources.download import Archives, SourceLocations
 from genept.datasources.readers import Allowance, read_pickled_texts, read_structure_table
 from genept.nomenclature import SOURCES as REFERENCE_SOURCES
@@ -172,7 +172,7 @@ class Installation:
     def needed_sources(self) -> list[str]:
         """The sources that the chosen collections and spaces draw on, in catalogue order."""
         needed: set[str] = {*REFERENCE_SOURCES, "pyiomica", "minilm", *LABEL_ARCHIVES}
-        needed.update(*(collection.sources for collection in self.collections))
+        needed.update(screen_sources(self.archives), *(each.sources for each in self.collections))
         order = list(self.catalogue.sources)
         return sorted(needed, key=lambda name: (order.index(name.partition(":")[0]), name))
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
-from genept import embeddings, text
+from genept import embeddings, perturbations, text
 from genept.benchmarks import Labels, SpaceVectors, build_labels, space_costs
 from genept.client.installation import Installation
 from genept.common import Settings
@@ -214,6 +214,12 @@ class Platform(Installation):
         """Tables `gene_properties` and `gene_pairs`, of the sources that are available."""
         return build_labels(
             self.lake, self.knowledge, genes, lambda: Nomenclature(self.reference.index)
+        )
+
+    def screen_parts(self, genes: Part) -> list[Part]:
+        """Tables `perturbation_screens` and `perturbation_effects`, of the available sources."""
+        return perturbations.build_screens(
+            self.lake, self.archives, genes, lambda: Nomenclature(self.reference.index)
         )
 
     def labels(self, genes: Part) -> Labels:

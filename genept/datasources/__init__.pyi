@@ -30,6 +30,14 @@ from .gene_labels import labelled as labelled
 from .gene_labels import paired as paired
 from .parsers import parse_collection as parse_collection
 from .parsers import parse_sources as parse_sources
+from .perturbation_labels import CELL_LINES as CELL_LINES
+from .perturbation_labels import QUESTIONS as QUESTIONS
+from .perturbation_labels import SCREENS_SOURCE as SCREENS_SOURCE
+from .perturbation_labels import PerturbationLabel as PerturbationLabel
+from .perturbation_labels import Question as Question
+from .perturbation_labels import perturbation_files as perturbation_files
+from .perturbation_labels import read_perturbation_labels as read_perturbation_labels
+from .perturbation_labels import screen_sources as screen_sources
 from .reference_archives import GENCODE_COLUMNS as GENCODE_COLUMNS
 from .reference_archives import GENCODE_RELEASE as GENCODE_RELEASE
 from .reference_archives import GENCODE_SOURCE as GENCODE_SOURCE

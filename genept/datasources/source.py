@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from genept.common import SourceError
 
 ID: Final = r"^[a-z0-9][a-z0-9-]*$"
-Media = Literal["plain", "gzip", "zip", "tar", "h5", "parquet"]
+Media = Literal["plain", "text", "gzip", "zip", "tar", "h5", "parquet"]
+"""How a file is packed; ``text`` is plain or gzipped, as a publisher and a mirror may differ."""
 Cadence = Literal["never", "daily", "weekly", "monthly", "yearly"]
 CADENCES: Final[dict[Cadence, timedelta | None]] = {
     "never": None,

@@ -30,7 +30,7 @@ class Restricted:
     Parameters
     ----------
     collections
-        Ids of collections.
+        Ids of collections, and of screens of perturbations.
     spaces
         Names of registered spaces.
     vectors
@@ -46,6 +46,8 @@ class Restricted:
     def of(cls, lake: Lake, tables: Mapping[str, StoredTable]) -> Restricted:
         """Return what the tables of a release declare as restricted."""
         collections = _not_passed_on(lake, tables["collections"], ["collection_id"])
+        if "perturbation_screens" in tables:
+            collections |= _not_passed_on(lake, tables["perturbation_screens"], ["screen"])
         vectors = _not_passed_on(lake, tables["embedding_origins"], ["space", "collection_id"])
         spaces = {
             space_of(part)

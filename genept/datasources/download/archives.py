@@ -20,7 +20,7 @@ from genept.datasources.download import members
 from genept.datasources.download.fetching import Fetcher, SourceProbe, UnavailableSourceError
 from genept.datasources.download.http import Web
 from genept.datasources.download.mirrors import SourceLocations, disk_full, download
-from genept.datasources.download.streams import Opener, open_gzip_file
+from genept.datasources.download.streams import Opener, open_bytes, open_gzip_file
 from genept.datasources.download.verified_copies import (
     CacheMetadata,
     WrongBytesError,
@@ -130,6 +130,10 @@ class Archives:
         if source.kind in ("zip", "tar"):
             raise SourceError(f"{source.filename} holds several files: open one of its members")
         path = self.fetch(source_id)
+        if source.kind == "text":
+            with open_bytes(path, None, path.name) as unpacked:
+                yield unpacked
+            return
         with path.open("rb") as file:
             if source.kind != "gzip":
                 yield file

@@ -51,6 +51,8 @@ def refuse_head(head: bytes, media: Media) -> None:
             f"a web page came instead of the file (it begins with {text[:40]!r}): refused. Open "
             "the address in a browser: the publisher may be down, or have moved it"
         )
+    if media == "text" and head.startswith(_MAGIC["gzip"]):
+        return
     magic = _MAGIC.get(media)
     if media == "tar" and head[257:].startswith(b"ustar"):
         return  # a tar that is not packed
