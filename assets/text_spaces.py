@@ -1,6 +1,7 @@
 """Group `text`: vectors of genes in every space, and what they cost."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Final
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
@@ -17,10 +18,12 @@ from assets.results import (
     table_result,
 )
 from assets.sources import source_key
+from genept.datasources import NETWORKS
 from genept.storage import Lake, StoredTable
 from genept.text import PendingBatchesError, embed_each, record_ledger
 
 SPACE_VECTORS = dg.AssetKey("space_vectors")
+_SOURCES: Final = [source_key(id_) for id_ in ("minilm", *chain(*NETWORKS.values()))]
 
 PENDING: Final = "waits for batches of space"
 """Metadata of the observation of an asset whose texts are in batches under way."""
@@ -37,7 +40,7 @@ PENDING: Final = "waits for batches of space"
     partitions_def=SPACES,
     pool=EMBEDDING,
     output_required=False,
-    deps=[source_key("minilm")],
+    deps=_SOURCES,
 )
 def space_vectors(
     context: Context, platform: PlatformResource, gene_descriptions: StoredTable
@@ -54,7 +57,7 @@ def space_vectors(
     **declared("gene_embeddings"),
     pool=EMBEDDING,
     output_required=False,
-    deps=[source_key("minilm"), SPACE_VECTORS],
+    deps=[*_SOURCES, SPACE_VECTORS],
 )
 def gene_embeddings(
     context: Context, platform: PlatformResource, gene_descriptions: StoredTable
@@ -67,17 +70,14 @@ def gene_embeddings(
     record_partitions(context, platform.lake, SPACE_VECTORS, parts)
     _leave_pending(context, dg.AssetKey("gene_embeddings"), pending)
     if not pending:
-        of_spaces = [part for (part,) in parts.values()]
-        yield table_result(platform.lake.assemble("gene_embeddings", of_spaces))
+        stored = platform.lake.assemble("gene_embeddings", [*chain(*parts.values())])
+        yield table_result(stored, **platform.link_fates())
 
 
 def _leave_pending(
     context: Context, key: dg.AssetKey, pending: Mapping[str, PendingBatchesError]
 ) -> None:
-    """Say in the event log that an asset waits for batches: the run ends, and a later one goes on.
-
-    The steps below it are skipped, since it has no output.
-    """
+    """Say in the event log that an asset waits for batches; without output, later steps wait."""
     for space, error in pending.items():
         context.log_event(
             dg.AssetObservation(

@@ -33,8 +33,8 @@ class SpaceVectors:
     part
         Its part of table `gene_embeddings`.
     tells
-        Parts of descriptions, such as ``go``, that its texts contain; none for a space without
-        texts.
+        Parts of descriptions, such as ``go``, that its texts contain, or that a space beyond texts
+        is made of; none for a registered one.
     """
 
     space: Space
@@ -100,7 +100,7 @@ def task_inputs(
     labels
         Tables `gene_properties` and `gene_pairs`.
     spaces
-        Spaces with their vectors. One whose texts state the answer, or that has vectors for fewer
+        Spaces with their vectors. One that states the answer, or that has vectors for fewer
         than 80 % of the genes, is left out.
 
     Returns
@@ -120,7 +120,7 @@ def task_inputs(
             continue
         known = wanted & set(lake.read(vectors.part, ["ensembl_gene_id"])["ensembl_gene_id"])
         if stated := sorted(set(task.stated_by) & vectors.tells):
-            left_out[vectors.space.id] = f"its texts state the answer: {', '.join(stated)}"
+            left_out[vectors.space.id] = f"it states the answer: {', '.join(stated)}"
         elif len(known) < SHARE_COVERED * len(wanted):
             left_out[vectors.space.id] = f"knows {len(known):,} of {len(wanted):,} genes"
         else:
@@ -160,7 +160,7 @@ def entries(
     alone = [(vectors.space.id, (vectors,)) for vectors in inputs.spaces]
     by_recipe: dict[str, list[SpaceVectors]] = {}
     for vectors in inputs.spaces:
-        if not vectors.space.is_control and not vectors.space.table:
+        if vectors.space.has_recipe and not vectors.space.is_control:
             by_recipe.setdefault(vectors.space.recipe, []).append(vectors)
     ensembles = [
         (f"ensemble/{recipe}", tuple(members))

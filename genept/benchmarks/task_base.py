@@ -160,7 +160,8 @@ class Task(ABC):
     title
         What is predicted, in a few words.
     stated_by
-        Parts of a description that state the answer: spaces whose texts have them are left out.
+        Parts of a description that state the answer: spaces whose texts have them, or that are
+        made of the same knowledge, are left out.
     metrics
         Names from `resampling.METRICS`, the one that decides first.
     clean

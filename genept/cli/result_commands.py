@@ -121,7 +121,7 @@ def _entrants(
     costs: list[Part] = []
     for number, space in enumerate(spaces):
         advance(f"embedding {space.id}", number / len(spaces))
-        parts = [] if space.table else platform.describe(genes, [platform.recipe_of(space)])
+        parts = platform.describe(genes, platform.recipes_of(space))
         stored = platform.lake.assemble("gene_descriptions", parts)
         entrants.append(platform.entrant(space, platform.embed(space, stored)))
         if space.is_text:

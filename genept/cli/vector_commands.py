@@ -58,9 +58,9 @@ def add_space(
     platform = Platform(Settings())
     space = _space(id_)
     if space.id in {declared.id for declared in platform.declared_spaces}:
-        raise SourceError(f"{id_!r} is a space of texts: choose another id for the table")
-    if space.is_random or space.is_lsa:
-        raise SourceError(f"{id_!r}: the name {space.embedder!r} is kept for a control")
+        raise SourceError(f"{id_!r} is declared: choose another id for the table")
+    if space.is_random or space.is_lsa or space_of(id_).made_of:
+        raise SourceError(f"{id_!r}: the name {space.embedder!r} is kept for spaces of ours")
     table = limited_vectors(file, None, platform.file_allowance.limits(file))
     with console.status(f"mapping {len(table.names):,} names"):
         reference = platform.reference
@@ -89,9 +89,9 @@ def list_spaces(
 ) -> None:
     """List all spaces, declared and registered, and why one cannot be embedded here."""
     platform = Platform(Settings())
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for space, released in platform.declared_spaces.items():
-        kind = "control" if space.is_control else "text"
+        kind = "control" if space.is_control else space.made_of or "text"
         remark = platform.unavailable(space) or ""
         rows.append((space.id, kind, "yes" if released else "if asked for", remark))
     for registered in platform.registered_spaces:

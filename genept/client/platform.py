@@ -1,7 +1,7 @@
-"""An installation with its text models: recipes, spaces, labels, costs.
+"""An installation that builds: descriptions, vectors, labels, costs.
 
 What an asset or a notebook needs to call the library. What lies in the store and comes from
-archives is in `genept.client.installation`.
+archives is in `genept.client.installation`, which spaces there are in `genept.client.known_spaces`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 
 from genept import embeddings, perturbations, text
 from genept.benchmarks import Labels, SpaceVectors, build_labels, space_costs
-from genept.client.installation import Installation
+from genept.client.known_spaces import KnownSpaces
 from genept.common import Settings
 from genept.models import DiagnosisTask, load_tasks, tasks_of
 from genept.nomenclature import Nomenclature
 from genept.storage import Part, StoredTable
 
 
-class Platform(Installation):
+class Platform(KnownSpaces):
     """An installation of the platform, to build with.
 
     Parameters
@@ -47,57 +47,6 @@ class Platform(Installation):
         return tasks_of(collection, load_tasks(self.settings.tasks), full=self.settings.full_models)
 
     @cached_property
-    def embedders(self) -> text.Embedders:
-        """The text embedders, local and hosted."""
-        return text.Embedders(self.settings, self.archives)
-
-    @property
-    def hosted(self) -> text.HostedEmbedders:
-        """The hosted text embedders that the settings declare and give a key for."""
-        return self.embedders.hosted
-
-    @cached_property
-    def knowledge(self) -> text.KnowledgeSources:
-        """Where descriptions are drawn from: the archives, and other available files."""
-        return text.KnowledgeSources(self.archives)
-
-    @property
-    def recipes(self) -> dict[str, text.Recipe]:
-        """Every declared recipe, available here or not."""
-        return text.load_recipes(self.settings.recipes)
-
-    @property
-    def followed_recipes(self) -> list[text.Recipe]:
-        """The recipes that have their sources here, at every token budget that a space has."""
-        available = [
-            recipe for recipe in self.recipes.values() if not self.knowledge.unavailable(recipe)
-        ]
-        budgeted = [self.recipe_of(space) for space in self.known_spaces if space.table is None]
-        return list({recipe.id: recipe for recipe in (*available, *budgeted)}.values())
-
-    def recipe_of(self, space: text.Space) -> text.Recipe:
-        """The recipe of a space, at its embedder's token budget.
-
-        Raises
-        ------
-        ValueError
-            If there is no such recipe, or what it requires has no source here.
-        """
-        if space.recipe not in self.recipes:
-            raise ValueError(
-                f"space {space.id!r} names no recipe; there are {sorted(self.recipes)}"
-            )
-        recipe = self.recipes[space.recipe]
-        if reason := self.knowledge.unavailable(recipe):
-            raise ValueError(f"space {space.id!r} cannot be embedded here: {reason}")
-        return recipe.for_embedder(space.embedder, self.embedders.counted_in(space.embedder))
-
-    @cached_property
-    def registered_spaces(self) -> list[text.RegisteredSpace]:
-        """The registered tables of gene vectors."""
-        return text.registered_spaces(self.store, self.settings.product).all()
-
-    @cached_property
     def outside(self) -> list[embeddings.RegisteredVectors]:
         """The registered vectors of observations that other models made."""
         return embeddings.registered_vectors(self.store, self.settings.product).all()
@@ -106,15 +55,6 @@ class Platform(Installation):
     def ensembles(self) -> tuple[embeddings.Ensemble, ...]:
         """Every declared ensemble."""
         return embeddings.declared_ensembles(self.settings.recipes)
-
-    @property
-    def declared_spaces(self) -> dict[text.Space, bool]:
-        """Every declared space, and whether a release holds it by default.
-
-        Those of hosted embedders are only embedded when they are named.
-        """
-        hosted = self.hosted.spaces(self.recipes)
-        return text.declared_spaces(self.settings.recipes) | dict.fromkeys(hosted, False)
 
     @property
     def spaces(self) -> tuple[text.Space, ...]:
@@ -128,42 +68,6 @@ class Platform(Installation):
         """
         return self._spaces(self.settings.spaces)
 
-    @property
-    def known_spaces(self) -> tuple[text.Space, ...]:
-        """Every declared or registered space that can be embedded here, chosen or not."""
-        every = (*self.declared_spaces, *(table.space for table in self.registered_spaces))
-        return tuple(space for space in every if self.unavailable(space) is None)
-
-    def space(self, id_: str) -> text.Space:
-        """The space of an id, among all that are declared or registered.
-
-        Raises
-        ------
-        ValueError
-            If there is none.
-        """
-        (space,) = self._spaces([id_])
-        return space
-
-    def unavailable(self, space: text.Space) -> str | None:
-        """Why a space cannot be embedded here; None if it can."""
-        if space.table is not None:
-            return None
-        if (recipe := self.recipes.get(space.recipe)) is None:
-            return f"there is no recipe {space.recipe!r}"
-        why = self.embedders.unavailable(space.embedder) if space.needs_embedder else None
-        return why or self.knowledge.unavailable(recipe)
-
-    def _spaces(self, names: Sequence[str]) -> tuple[text.Space, ...]:
-        own = [table.space for table in self.registered_spaces]
-        spaces = text.chosen_spaces(names, declared=self.declared_spaces, own=own)
-        for space in spaces:
-            if space.table is None:
-                self.recipe_of(space)
-            if why := self.unavailable(space):
-                raise ValueError(f"space {space.id!r} is not available: {why}")
-        return spaces
-
     def embed(self, space: text.Space, descriptions: StoredTable) -> Part:
         """One space's part of table `gene_embeddings`: made, or remembered by the lake.
 
@@ -175,6 +79,12 @@ class Platform(Installation):
         product = self.settings.product
         if space.table is not None:
             return text.release_registered_space(self.lake, space, product=product)
+        if space.fusion:
+            members = {id_: self.space(id_) for id_ in space.fusion.members}
+            parts = {id_: self.embed(member, descriptions) for id_, member in members.items()}
+            return text.embed_fused(self.lake, space, parts)
+        if space.made_of:
+            return text.embed_facts(self.lake, space, self.facts)
         return text.embed_genes(
             self.lake,
             space,
@@ -185,6 +95,15 @@ class Platform(Installation):
             spending_limit=self.hosted.spending_limit,
             remote=self.remote,
         )
+
+    def link_fates(self) -> dict[str, int]:
+        """How many links of each network that a chosen space is made of are used, or why not."""
+        made = {space.recipe for space in self.spaces if space.made_of == "network"}
+        return {
+            f"{network} links {fate}": n
+            for network in sorted(made)
+            for fate, n in text.link_fates(self.lake, network, self.facts).items()
+        }
 
     def collection_tables(self, tables: Mapping[str, StoredTable]) -> embeddings.CollectionTables:
         """Tables of the lake, by name, with the chosen collections and spaces."""
@@ -228,9 +147,8 @@ class Platform(Installation):
         return Labels(self.lake.read(properties), self.lake.read(pairs))
 
     def entrant(self, space: text.Space, vectors: Part) -> SpaceVectors:
-        """A space for the benchmarks: its vectors, and the parts of its recipe."""
-        parts = () if space.table else self.recipe_of(space).part_names
-        return SpaceVectors(space, vectors, frozenset(parts))
+        """A space for the benchmarks: its vectors, and which parts of descriptions it states."""
+        return SpaceVectors(space, vectors, self.stated_parts(space))
 
     def entrants(self, vectors: Mapping[str, Part]) -> list[SpaceVectors]:
         """The chosen spaces for the benchmarks, with their vectors by id."""

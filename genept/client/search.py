@@ -182,7 +182,7 @@ class SpaceSearch:
         return np.asarray(self._embedder(space)([text])[0])
 
     def _embedder(self, space: Space) -> Callable[[list[str]], Matrix]:
-        if space.is_random or space.table or space.variant:
+        if space.is_random or space.variant or not space.has_recipe:
             raise StoreError(
                 f"space {space.id!r} cannot be given a text: its vectors are not of texts; ask a "
                 "space such as minilm-l6-v2/name-go, or for the neighbours of a gene"

@@ -28,6 +28,10 @@ from .gene_labels import PROTEIN_PAIRS as PROTEIN_PAIRS
 from .gene_labels import label_files as label_files
 from .gene_labels import labelled as labelled
 from .gene_labels import paired as paired
+from .interaction_networks import NETWORKS as NETWORKS
+from .interaction_networks import NetworkFiles as NetworkFiles
+from .interaction_networks import network_files as network_files
+from .interaction_networks import read_network as read_network
 from .parsers import parse_collection as parse_collection
 from .parsers import parse_sources as parse_sources
 from .perturbation_labels import CELL_LINES as CELL_LINES

@@ -1,7 +1,7 @@
 """What a text embedder is, what must be true of its vectors, and the spaces it makes with recipes.
 
-Spaces are declared in `spaces.toml` and in the user's own recipes file; those of registered tables
-are `genept.text.registered_gene_vectors`. Caching is `genept.text.vector_cache`.
+Which spaces there are is `genept.text.declared_spaces`; those of registered tables are
+`genept.text.registered_gene_vectors`. Caching is `genept.text.vector_cache`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from genept.text.recipes import declared_entries
+from genept.text.fusion import EMBEDDER as FUSED
+from genept.text.fusion import Fusion
 
 NORM_TOLERANCE = 1e-3
 """How far a vector's length may be from 1: float32 rounding and base64 transport, no more."""
@@ -126,6 +125,8 @@ _ID: Final = re.compile(
     r"(?P<embedder>[a-z0-9][a-z0-9.-]*)/(?P<recipe>[a-z0-9][a-z0-9.-]*)(?:@(?P<variant>shuffled))?"
 )
 
+_MADE_OF: Final = re.compile(rf"(?P<network>network-\d+)|(?P<go>go-\d+)|{FUSED}")
+
 
 @dataclass(frozen=True)
 class Space:
@@ -141,6 +142,8 @@ class Space:
         ``shuffled``: each gene has the vector of another gene's text.
     table
         Hash of the registered table of vectors; such a space embeds no text.
+    fusion
+        What a fused space is made of.
     """
 
     embedder: str
@@ -148,6 +151,7 @@ class Space:
     is_control: bool = False
     variant: Variant | None = None
     table: str | None = None
+    fusion: Fusion | None = None
 
     @property
     def id(self) -> str:
@@ -165,6 +169,19 @@ class Space:
         return re.fullmatch(r"lsa-\d+", self.embedder) is not None
 
     @property
+    def made_of(self) -> Literal["network", "go", "fused"] | None:
+        """What its vectors are made of, if not of descriptions nor read from a registered table."""
+        match = _MADE_OF.fullmatch(self.embedder)
+        if match is None or self.table:
+            return None
+        return "network" if match["network"] else "go" if match["go"] else "fused"
+
+    @property
+    def has_recipe(self) -> bool:
+        """Whether its second half is a recipe: its genes, if not its vectors, are described."""
+        return not (self.table or self.made_of)
+
+    @property
     def size(self) -> int:
         """Dimensions of a space that is random or fitted, as its embedder's name says."""
         return int(self.embedder.rpartition("-")[2])
@@ -172,12 +189,12 @@ class Space:
     @property
     def is_text(self) -> bool:
         """Whether its vectors are of each gene's own text."""
-        return not (self.is_random or self.variant or self.table)
+        return self.has_recipe and not (self.is_random or self.variant)
 
     @property
     def needs_embedder(self) -> bool:
-        """Whether it needs a pretrained embedder: neither random, fitted nor registered."""
-        return not (self.is_random or self.is_lsa or self.table)
+        """Whether it needs a pretrained embedder, whose texts are the recipe's."""
+        return self.has_recipe and not (self.is_random or self.is_lsa)
 
 
 def space_of(id_: str, *, is_control: bool = False, table: str | None = None) -> Space:
@@ -200,7 +217,7 @@ def space_of(id_: str, *, is_control: bool = False, table: str | None = None) ->
     Raises
     ------
     ValueError
-        It is not an id, or a shuffled variant of a space without texts.
+        It is not an id, or a shuffled variant of random or registered vectors.
 
     Examples
     --------
@@ -216,64 +233,5 @@ def space_of(id_: str, *, is_control: bool = False, table: str | None = None) ->
     variant: Variant | None = "shuffled" if match["variant"] else None
     space = Space(match["embedder"], match["recipe"], is_control or bool(variant), variant, table)
     if variant and (space.is_random or table):
-        raise ValueError(f"{id_!r}: only a space of texts can be shuffled")
+        raise ValueError(f"{id_!r}: random and registered vectors are not shuffled")
     return space
-
-
-@cache
-def declared_spaces(further: Path | None = None) -> dict[Space, bool]:
-    """Return every declared space, and whether a release holds it by default.
-
-    Parameters
-    ----------
-    further
-        A file of the user's own declarations; None: only those of the platform.
-
-    Returns
-    -------
-    dict of Space to bool
-        In the order of declaration.
-
-    Raises
-    ------
-    SourceError
-        A declaration is invalid, or made twice.
-    """
-    return dict(declared_entries("genept.text", "spaces", further, _declared))
-
-
-def chosen_spaces(
-    names: Sequence[str], *, declared: dict[Space, bool] | None = None, own: Sequence[Space] = ()
-) -> tuple[Space, ...]:
-    """Return spaces by name; without names, all that a release holds by default.
-
-    Parameters
-    ----------
-    names
-        Ids of spaces.
-    declared
-        See `declared_spaces`; None: those of the platform.
-    own
-        Spaces of registered tables.
-
-    Returns
-    -------
-    tuple of Space
-        In the order of declaration.
-
-    Raises
-    ------
-    ValueError
-        A name is not the id of a known space.
-    """
-    declared = declared_spaces() if declared is None else declared
-    known = {space.id: space for space in (*declared, *own)}
-    if unknown := sorted(set(names) - set(known)):
-        raise ValueError(f"unknown spaces {unknown}; known are {sorted(known)}")
-    if names:
-        return tuple(space for id_, space in known.items() if id_ in names)
-    return (*(space for space, released in declared.items() if released), *own)
-
-
-def _declared(id: str, is_control: bool = False, released: bool = True) -> tuple[Space, bool]:
-    return space_of(id, is_control=is_control), released

@@ -96,7 +96,7 @@ class KnowledgeSources:
         if part in OF_GENES or part == "go":
             return None
         lacking = [id_ for id_ in FILES_OF_PARTS[part] if id_ not in self.files]
-        return f"no source: {_remedy(lacking)}" if lacking else None
+        return f"no source: {remedy(lacking)}" if lacking else None
 
     def unavailable(self, recipe: Recipe) -> str | None:
         """Why a recipe cannot be followed here; None if it can."""
@@ -106,7 +106,7 @@ class KnowledgeSources:
         if codes and not self._has_goa:
             reasons.append(
                 f"{', '.join(sorted(codes))} asks for evidence codes, which the packaged Gene "
-                f"Ontology lacks: {_remedy(FILES_OF_PARTS['go'])}"
+                f"Ontology lacks: {remedy(FILES_OF_PARTS['go'])}"
             )
         return "; ".join(reasons) or None
 
@@ -270,7 +270,8 @@ def _sentences(rows: pl.DataFrame, column: str) -> pl.DataFrame:
     return rows.with_columns(item=split).explode("item", empty_as_null=True).drop_nulls("item")
 
 
-def _remedy(lacking: Iterable[str]) -> str:
+def remedy(lacking: Iterable[str]) -> str:
+    """What to do about sources that are not available, by their ids."""
     return f"run `genept sources fetch {' '.join(lacking)}`, or name a mirror that has it"
 
 

@@ -49,7 +49,7 @@ def test_the_contributed_task_is_scored_beside_its_controls(lake, example):
     }  # fmt: skip
     assert value["good/text"] > 0.9
     assert max(score for name, score in value.items() if name != "good/text") < 0.7
-    assert remarks == {f"{example.task.id}/good/kind": "its texts state the answer: location"}
+    assert remarks == {f"{example.task.id}/good/kind": "it states the answer: location"}
 
 
 def test_a_module_of_a_kind_of_task_can_be_named_in_the_registry():

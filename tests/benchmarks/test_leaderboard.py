@@ -78,7 +78,7 @@ def test_spaces_are_scored_beside_their_controls_and_differences_are_reported(la
     )
     assert remarks == {
         "t/small/text": "knows 60 of 120 genes",
-        "t/leaky/go": "its texts state the answer: go",
+        "t/leaky/go": "it states the answer: go",
     }
     (compared,) = [part for part in parts if part.table == "benchmark_comparisons"]
     row = lake.read(compared).filter(representation="good/text", other=RANDOM).row(0, named=True)

@@ -50,8 +50,10 @@ def test_a_dry_run_counts_and_stores_nothing(folder):
     ("id_", "reason"),
     [
         ("scgpt", "is no space"),
-        ("minilm-l6-v2/name", "is a space of texts"),
-        ("random-50/mine", "kept for a control"),
+        ("minilm-l6-v2/name", "is declared"),
+        ("random-50/mine", "kept for spaces of ours"),
+        ("network-50/mine", "kept for spaces of ours"),
+        ("fused/mine", "kept for spaces of ours"),
     ],
 )
 def test_an_id_that_cannot_be_is_refused_first(folder, id_, reason):
@@ -77,6 +79,11 @@ def test_spaces_are_listed_with_the_reason_why_not(monkeypatch):
     hosted = lines["text-embedding-3-small/name"]
     assert "there is no key: set GENEPT_OPENAI_API_KEY" in hosted
     assert lines["minilm-l6-v2/name"].rstrip().endswith("yes")
+    network = lines["network-200/interactions"].split()
+    assert network == ["network-200/interactions", "network", "if", "asked", "for"]
+    remedy = "run `genept sources fetch string-links string-proteins`, or name a mirror"
+    assert remedy in lines["network-200/string"]
+    assert "lsa-384/name-ncbi: summary has no source" in lines["fused/ncbi-network"]
     few = CliRunner().invoke(spaces, ["list", "lsa-384/"]).output
     listed = [line.split()[0] for line in few.splitlines() if "/" in line]
     assert "lsa-384/name-go" in listed

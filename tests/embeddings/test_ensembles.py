@@ -16,7 +16,7 @@ from genept.embeddings.ensembles import (
 )
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.registered_observation_vectors import release_registered_vectors
-from genept.text.embedders import chosen_spaces
+from genept.text.declared_spaces import chosen_spaces
 
 
 def random_rows(seed, rows, dimensions):

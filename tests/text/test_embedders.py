@@ -7,12 +7,11 @@ import pytest
 
 from genept.common.errors import SourceError
 from genept.text.baselines import LSA, RandomVectors
+from genept.text.declared_spaces import chosen_spaces, declared_spaces
 from genept.text.embedders import (
     EmbeddingError,
     Space,
     TextEmbedder,
-    chosen_spaces,
-    declared_spaces,
     space_of,
     validate_vectors,
 )
@@ -134,7 +133,7 @@ def test_registered_tables_come_after_the_declared_spaces():
         ("a/b/c", "is no space"),
         ("a/..", "is no space"),
         ("minilm-l6-v2/name@permuted", "is no space"),
-        ("random-384/name@shuffled", "only a space of texts can be shuffled"),
+        ("random-384/name@shuffled", "random and registered vectors are not shuffled"),
     ],
 )
 def test_what_is_no_space_is_refused(id_, reason):

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from genept.common.errors import SourceError
-from genept.text.embedders import chosen_spaces
+from genept.text.declared_spaces import chosen_spaces
 from genept.text.recipes import Recipe, load_recipes
 
 SOUND = {

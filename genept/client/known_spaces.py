@@ -1,0 +1,147 @@
+"""The recipes and spaces of an installation: which there are, and which are available, or why not.
+
+Building their vectors is `genept.client.platform`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from genept import text
+from genept.client.installation import Installation
+
+
+class KnownSpaces(Installation):
+    """An installation with its text models, recipes and spaces."""
+
+    @cached_property
+    def embedders(self) -> text.Embedders:
+        """The text embedders, local and hosted."""
+        return text.Embedders(self.settings, self.archives)
+
+    @property
+    def hosted(self) -> text.HostedEmbedders:
+        """The hosted text embedders that the settings declare and give a key for."""
+        return self.embedders.hosted
+
+    @cached_property
+    def knowledge(self) -> text.KnowledgeSources:
+        """Where descriptions are drawn from: the archives, and other available files."""
+        return text.KnowledgeSources(self.archives)
+
+    @cached_property
+    def facts(self) -> text.GeneFacts:
+        """What spaces beyond texts are made of."""
+        return text.GeneFacts(self.knowledge, lambda: self.reference, self.reference_version)
+
+    @property
+    def recipes(self) -> dict[str, text.Recipe]:
+        """Every declared recipe, available here or not."""
+        return text.load_recipes(self.settings.recipes)
+
+    @property
+    def followed_recipes(self) -> list[text.Recipe]:
+        """The recipes that have their sources here, at every token budget that a space has."""
+        available = [
+            recipe for recipe in self.recipes.values() if not self.knowledge.unavailable(recipe)
+        ]
+        budgeted = [self.recipe_of(space) for space in self.known_spaces if space.has_recipe]
+        return list({recipe.id: recipe for recipe in (*available, *budgeted)}.values())
+
+    def recipe_of(self, space: text.Space) -> text.Recipe:
+        """The recipe of a space, at its embedder's token budget.
+
+        Raises
+        ------
+        ValueError
+            If there is no such recipe, or what it requires has no source here.
+        """
+        if space.recipe not in self.recipes:
+            raise ValueError(
+                f"space {space.id!r} names no recipe; there are {sorted(self.recipes)}"
+            )
+        recipe = self.recipes[space.recipe]
+        if reason := self.knowledge.unavailable(recipe):
+            raise ValueError(f"space {space.id!r} cannot be embedded here: {reason}")
+        return recipe.for_embedder(space.embedder, self.embedders.counted_in(space.embedder))
+
+    def recipes_of(self, space: text.Space) -> list[text.Recipe]:
+        """The recipes whose descriptions a space is embedded from; none if it is of no texts."""
+        if space.fusion:
+            members = map(self.space, space.fusion.members)
+            every = [recipe for member in members for recipe in self.recipes_of(member)]
+            return list({recipe.id: recipe for recipe in every}.values())
+        return [self.recipe_of(space)] if space.has_recipe else []
+
+    @cached_property
+    def registered_spaces(self) -> list[text.RegisteredSpace]:
+        """The registered tables of gene vectors."""
+        return text.registered_spaces(self.store, self.settings.product).all()
+
+    @property
+    def declared_spaces(self) -> dict[text.Space, bool]:
+        """Every declared space, and whether a release holds it by default.
+
+        Those of hosted embedders are only embedded when they are named.
+        """
+        hosted = self.hosted.spaces(self.recipes)
+        return text.declared_spaces(self.settings.recipes) | dict.fromkeys(hosted, False)
+
+    @property
+    def every_space(self) -> tuple[text.Space, ...]:
+        """Every declared or registered space, available here or not."""
+        return (*self.declared_spaces, *(table.space for table in self.registered_spaces))
+
+    @property
+    def known_spaces(self) -> tuple[text.Space, ...]:
+        """Every declared or registered space that can be embedded here, chosen or not."""
+        return tuple(space for space in self.every_space if self.unavailable(space) is None)
+
+    def space(self, id_: str) -> text.Space:
+        """The space of an id, among all that are declared or registered.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        (space,) = self._spaces([id_])
+        return space
+
+    def unavailable(self, space: text.Space) -> str | None:
+        """Why a space cannot be embedded here; None if it can."""
+        if space.table is not None:
+            return None
+        if space.fusion:
+            known = {each.id: each for each in self.every_space}
+            lacking = {
+                id_: self.unavailable(known[id_]) if id_ in known else "there is no such space"
+                for id_ in space.fusion.members
+            }
+            return "; ".join(f"{id_}: {why}" for id_, why in lacking.items() if why) or None
+        if space.made_of:
+            return self.facts.unavailable(space)
+        if (recipe := self.recipes.get(space.recipe)) is None:
+            return f"there is no recipe {space.recipe!r}"
+        why = self.embedders.unavailable(space.embedder) if space.needs_embedder else None
+        return why or self.knowledge.unavailable(recipe)
+
+    def stated_parts(self, space: text.Space) -> frozenset[str]:
+        """The parts of descriptions that a space states: in its texts, or that it is made of."""
+        if space.fusion:
+            members = map(self.space, space.fusion.members)
+            return frozenset().union(*map(self.stated_parts, members))
+        if space.made_of:
+            return frozenset({text.STATED[space.made_of]})
+        return frozenset(self.recipe_of(space).part_names if space.has_recipe else ())
+
+    def _spaces(self, names: Sequence[str]) -> tuple[text.Space, ...]:
+        own = [table.space for table in self.registered_spaces]
+        spaces = text.chosen_spaces(names, declared=self.declared_spaces, own=own)
+        for space in spaces:
+            if space.has_recipe:
+                self.recipe_of(space)
+            if why := self.unavailable(space):
+                raise ValueError(f"space {space.id!r} is not available: {why}")
+        return spaces
