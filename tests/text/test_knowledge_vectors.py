@@ -11,7 +11,10 @@ import polars as pl
 import pytest
 from planted import gene, made_archives, reference_of
 
+from genept.benchmarks.task_registry import TASKS
+from genept.client.platform import Platform
 from genept.common.errors import SourceError
+from genept.common.settings import Settings
 from genept.datasources.download.archives import Archives
 from genept.datasources.interaction_networks import (
     NETWORKS,
@@ -407,6 +410,37 @@ def test_a_fused_space_and_its_control(lake: Lake, facts: GeneFacts, tmp_path: P
     np.testing.assert_array_equal(embedding_matrix(others), embedding_matrix(own)[shuffled(genes)])
     with pytest.raises(EmbeddingError, match="does not say what it is made of"):
         embed_fused(lake, Space("fused", "other"), members)
+
+
+def test_an_installation_says_what_its_spaces_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that no space is scored on a task whose answer it states; see `task_inputs`."""
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        '[[spaces]]\nid = "fused/mine"\nof = ["lsa-8/name", "network-8/interactions"]\n'
+        '[[spaces]]\nid = "network-8/interactions"\n'
+        '[[spaces]]\nid = "lsa-8/name"\n'
+        '[[spaces]]\nid = "fused/typo"\nof = ["lsa-8/name", "network-9/interactions"]\n'
+    )
+    monkeypatch.setattr(Platform, "registered_spaces", [])
+    platform = Platform(Settings(state_dir=tmp_path, recipes=path))
+    known = {space.id: space for space in platform.every_space}
+    text_only, network, both = (
+        platform.stated_parts(known[id_])
+        for id_ in ("lsa-8/name", "network-8/interactions", "fused/mine")
+    )
+    assert network == {"interactions"}
+    assert both == text_only | network
+    assert platform.stated_parts(known["go-200/co-annotation"]) == {"go"}
+    assert [recipe.id for recipe in platform.recipes_of(known["fused/mine"])] == ["name"]
+    assert platform.recipes_of(network_space := known["network-8/interactions"]) == []
+    assert platform.unavailable(network_space) is None
+    why = platform.unavailable(known["fused/typo"])
+    assert why == "network-9/interactions: there is no such space"
+    stated = {id_: task.stated_by for id_, task in TASKS.items()}
+    assert stated["protein-interaction"] == stated["ligand-receptor"] == ("interactions",)
+    assert stated["go-terms"] == ("go",)
 
 
 @pytest.mark.index
