@@ -90,6 +90,25 @@ def test_two_communities_are_apart() -> None:
     assert np.subtract(*mean_cosines(of_noise)) < 0.4, "planted links alone set them apart"
 
 
+def cosines(vectors: np.ndarray) -> np.ndarray:
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(units @ units.T)
+
+
+def test_vectors_are_eigenvectors_scaled_by_their_eigenvalues() -> None:
+    adjacency = np.zeros((N, N))
+    for a, b, weight in two_communities().iter_rows():
+        adjacency[GENES.index(a), GENES.index(b)] = adjacency[GENES.index(b), GENES.index(a)] = (
+            weight
+        )
+    degree = adjacency.sum(axis=1)
+    values, eigenvectors = np.linalg.eigh(adjacency / np.sqrt(np.outer(degree, degree)))
+    _, vectors = spectral_vectors(two_communities(), 5)
+    np.testing.assert_allclose(
+        cosines(vectors), cosines(eigenvectors[:, -5:] * values[-5:]), atol=1e-5
+    )
+
+
 def test_the_order_and_direction_of_links_change_nothing() -> None:
     links = two_communities()
     turned = links.select(gene_a="gene_b", gene_b="gene_a", weight="weight")
@@ -100,9 +119,11 @@ def test_the_order_and_direction_of_links_change_nothing() -> None:
     np.testing.assert_array_equal(vectors, of_mixed)
 
 
-def test_the_order_of_genes_changes_only_rounding() -> None:
-    links = two_communities()
-    given = dict(zip(GENES, np.random.default_rng(5).permutation(GENES), strict=True))
+@pytest.mark.parametrize("seed", range(6))
+def test_the_order_of_genes_changes_only_rounding(seed: int) -> None:
+    """Eigenvectors of renamed genes come with other signs, which are turned."""
+    links = two_communities(seed)
+    given = dict(zip(GENES, np.random.default_rng(seed).permutation(GENES), strict=True))
     renamed = links.with_columns(pl.col("gene_a", "gene_b").replace(given))
     genes, vectors = spectral_vectors(links, 4)
     others, of_renamed = spectral_vectors(renamed, 4)
@@ -327,6 +348,24 @@ def test_genes_of_the_same_terms_are_near() -> None:
     np.testing.assert_allclose(of_mixed, vectors, atol=1e-6)
     with pytest.raises(EmbeddingError, match="30 genes that share 31 terms are too few for 30"):
         co_annotation_vectors(annotations(), 30)
+
+
+def test_rare_terms_count_more() -> None:
+    """Singular vectors of annotations weighted by inverse frequency, beside a plain computation."""
+    terms = annotations().unique().filter(pl.col("ensembl_gene_id").is_in(GENES))
+    names = sorted(set(terms["item"]))
+    present = np.zeros((N, len(names)))
+    for id_, item in terms.iter_rows():
+        present[GENES.index(id_), names.index(item)] = 1
+    weighted = present * (np.log((1 + N) / (1 + present.sum(axis=0))) + 1)
+    weighted /= np.linalg.norm(weighted, axis=1, keepdims=True)
+    left, values, _ = np.linalg.svd(weighted)
+    _, vectors = co_annotation_vectors(annotations(), 20)
+    np.testing.assert_allclose(cosines(vectors), cosines(left[:, :20] * values[:20]), atol=5e-3)
+    plain = present / np.linalg.norm(present, axis=1, keepdims=True)
+    left, values, _ = np.linalg.svd(plain)
+    unweighted = cosines(left[:, :20] * values[:20])
+    assert np.abs(cosines(vectors) - unweighted).max() > 0.05
 
 
 RNG = np.random.default_rng(7)
