@@ -15,7 +15,9 @@ from genept.benchmarks.task_registry import TASKS
 from genept.client.platform import Platform
 from genept.common.errors import SourceError
 from genept.common.settings import Settings
+from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
+from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.interaction_networks import (
     NETWORKS,
     NetworkFiles,
@@ -282,6 +284,38 @@ def test_links_of_string_are_read_by_gene_name(tmp_path: Path) -> None:
         ("G1", "G2", 0.9), ("G2", "G1", 0.9), ("G2", "G3", 0.4), ("G3", "G2", 0.4)
     ]  # fmt: skip
     assert read_network("string", string_files(tmp_path, HEADER)).height == 0
+
+
+def test_string_of_a_mirror_is_a_network_like_any_other(lake: Lake, tmp_path: Path) -> None:
+    mirror, cache = tmp_path / "mirror", tmp_path / "cache"
+    (mirror / "string").mkdir(parents=True)
+    both = pl.concat([names_of(two_communities()),
+                      names_of(two_communities()).select(input_a="input_b", input_b="input_a",
+                                                         weight="weight")])  # fmt: skip
+    rows = "".join(
+        f"9606.{a} 9606.{b} {400 + round(500 * weight)}\n" for a, b, weight in both.iter_rows()
+    )
+    proteins = "#string_protein_id\tpreferred_name\tprotein_size\tannotation\n" + "".join(
+        f"9606.G{number}\tG{number}\t9\t-\n" for number in range(1, N + 1)
+    )
+    for name, content in (("links", HEADER + rows), ("info", proteins)):
+        path = mirror / "string" / f"9606.protein.{name}.v12.0.txt.gz"
+        path.write_bytes(gzip.compress(content.encode()))
+    catalogue = load_catalogue()
+    without = facts_of(Archives(catalogue, cache))
+    space = space_of("network-4/string")
+    assert "string-links string-proteins" in str(without.unavailable(space))
+    facts = facts_of(Archives(catalogue, cache, locations=SourceLocations((str(mirror),))))
+    assert facts.unavailable(space) is None
+    rows_of = lake.read_arrow(embed_facts(lake, space, facts))
+    assert rows_of["ensembl_gene_id"].to_pylist() == GENES
+    within, between = mean_cosines(embedding_matrix(rows_of))
+    assert within > 0.4
+    assert between < -0.4
+    n = two_communities().height
+    assert link_fates(lake, "string", facts) == {
+        "duplicate": n, "used": n, "names without gene": 0
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
