@@ -1,0 +1,181 @@
+"""Effects of one question in one screen as arrays, and which perturbations a test may see.
+
+Which genes are relatives, and that no test perturbation is in training, is decided here. How
+effects are predicted is in `genept.perturbations.votes`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from genept.benchmarks import Indices
+from genept.datasources import Question
+
+Flags = NDArray[np.bool_]
+_STEM: Final = re.compile(r"^([A-Z0-9]*?[A-Z]{2,})[0-9].*$")
+
+
+class LeakError(ValueError):
+    """A perturbation of the test is in training, too, under the same or another name."""
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The labels of one question in one screen, one for each pair of genes.
+
+    Parameters
+    ----------
+    screen, question
+        Where they are from, and what they say.
+    perturbations, names
+        The perturbed genes: Ensembl ids (the published name where there is none), and the published
+        names; shape (n_perturbations,).
+    genes
+        The measured genes, in the same way; shape (n_genes,).
+    row, column, label
+        Perturbation, gene, and whether the answer is yes, by pair; shape (n_pairs,).
+    test
+        Whether the authors hold the perturbation out; shape (n_perturbations,).
+    """
+
+    screen: str
+    question: Question
+    perturbations: tuple[str, ...]
+    names: tuple[str, ...]
+    genes: tuple[str, ...]
+    row: Indices
+    column: Indices
+    label: Flags
+    test: Flags
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, question: Question) -> Effects | None:
+        """Take the labels of a question from rows of table `perturbation_effects` of one screen.
+
+        Of several pairs of names that mean the same two genes, the first one counts.
+
+        Returns
+        -------
+        Effects or None
+            None if the screen has no label of the question, or no perturbation for training.
+
+        Raises
+        ------
+        LeakError
+            A gene is perturbed in training and in the test; names it.
+        """
+        answer = pl.col("differential") if question == "de" else pl.col("direction") == "up"
+        labelled = (
+            rows.with_columns(
+                perturbation=pl.coalesce("perturbed_gene", "perturbed_input"),
+                gene=pl.coalesce("measured_gene", "measured_input"),
+                answer=answer,
+            )
+            .filter(pl.col("answer").is_not_null())
+            .sort("perturbation", "gene", "perturbed_input", "measured_input")
+        )
+        refuse_leak(labelled)
+        labelled = labelled.unique(["perturbation", "gene"], keep="first", maintain_order=True)
+        by = labelled.group_by("perturbation", maintain_order=True).agg(
+            pl.col("perturbed_input").first(), (pl.col("split") == "test").first()
+        )
+        if by.is_empty() or by["split"].all():
+            return None
+        genes = labelled["gene"].unique().sort()
+        number = {
+            name: dict(zip(ids, range(len(ids)), strict=True))
+            for name, ids in (("perturbation", by["perturbation"].to_list()), ("gene", [*genes]))
+        }
+        row, column = (
+            labelled[name].replace_strict(ids, return_dtype=pl.Int64).to_numpy().astype(np.intp)
+            for name, ids in number.items()
+        )
+        return cls(
+            screen=str(rows["screen"][0]),
+            question=question,
+            perturbations=tuple(by["perturbation"]),
+            names=tuple(by["perturbed_input"]),
+            genes=tuple(genes),
+            row=row,
+            column=column,
+            label=labelled["answer"].to_numpy(),
+            test=by["split"].to_numpy(),
+        )
+
+    def pairs_of(self, chosen: Flags) -> Indices:
+        """Numbers of the pairs of the chosen perturbations."""
+        return np.flatnonzero(chosen[self.row])
+
+
+def refuse_leak(rows: pl.DataFrame) -> None:
+    """Refuse rows of which a perturbation is in training and in the test, under any name.
+
+    Parameters
+    ----------
+    rows
+        perturbation, perturbed_input and split.
+
+    Raises
+    ------
+    LeakError
+        Names the gene and the names under which it occurs.
+    """
+    both = (
+        rows.group_by("perturbation")
+        .agg(pl.col("split").n_unique(), pl.col("perturbed_input").unique().sort())
+        .filter(pl.col("split") > 1)
+        .sort("perturbation")
+    )
+    if both.is_empty():
+        return
+    listed = "; ".join(
+        f"{gene} (as {', '.join(names)})"
+        for gene, names in both.select("perturbation", "perturbed_input").head(5).iter_rows()
+    )
+    raise LeakError(
+        f"{both.height} perturbations are in training and in the test: {listed}. A score would say "
+        "what is known, not what is predicted: take them out of one of the two"
+    )
+
+
+def family_of(symbol: str) -> str:
+    """Return the stem that a gene's symbol shares with its paralogues, such as RPL of RPL13.
+
+    Parameters
+    ----------
+    symbol
+        Approved symbol.
+
+    Returns
+    -------
+    str
+        The letters before the first number, if there are at least two; otherwise the symbol.
+    """
+    match = _STEM.match(symbol.upper())
+    return match[1] if match else symbol.upper()
+
+
+def relatives(names: Sequence[str], test: Flags) -> Flags:
+    """Find the training perturbations that share a family with one of the test.
+
+    Parameters
+    ----------
+    names
+        Symbols of the perturbed genes, shape (n,).
+    test
+        Whether each is of the test, shape (n,).
+
+    Returns
+    -------
+    NDArray of bool
+        Shape (n,); never one of the test.
+    """
+    family = np.array([family_of(name) for name in names])
+    return np.isin(family, family[test]) & ~test

@@ -1,0 +1,174 @@
+"""Scores of predicted effects: AUC within each measured gene, with paired bootstrap intervals.
+
+A gene's AUC is over the pairs of a perturbation with and one without the effect. A draw of
+perturbations only changes how often each pair counts, so all representations are scored on the same
+draws by one product of matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from genept.benchmarks import Floats, Indices
+from genept.perturbations.effects import Effects, Flags
+
+N_DRAWS: Final = 400
+_CHUNK: Final = 50
+
+
+@dataclass(frozen=True)
+class Contests:
+    """Pairs of test perturbations that differ in their effect on a measured gene.
+
+    Parameters
+    ----------
+    yes, no
+        Number of the pair of `Effects` with and without the effect, shape (n_contests,).
+    gene
+        Number of the gene among those with both classes, shape (n_contests,).
+    n_genes
+        How many genes have both classes.
+    """
+
+    yes: Indices
+    no: Indices
+    gene: Indices
+    n_genes: int
+
+    @classmethod
+    def of(cls, effects: Effects, test: Flags) -> Contests:
+        """Pair the labels of test perturbations, gene by gene; genes of one class have none."""
+        pairs = effects.pairs_of(test)
+        pairs = pairs[np.argsort(effects.column[pairs], kind="stable")]
+        starts = np.flatnonzero(np.diff(effects.column[pairs], prepend=-1))
+        yes, no, gene = [], [], []
+        n_genes = 0
+        for own in np.split(pairs, starts[1:]):
+            positive, negative = own[effects.label[own]], own[~effects.label[own]]
+            if len(positive) and len(negative):
+                yes.append(np.repeat(positive, len(negative)))
+                no.append(np.tile(negative, len(positive)))
+                gene.append(np.full(len(positive) * len(negative), n_genes, dtype=np.intp))
+                n_genes += 1
+        if not n_genes:
+            raise ValueError(
+                f"{effects.screen}, {effects.question}: no measured gene has both classes among "
+                f"{int(test.sum())} test perturbations"
+            )
+        return cls(np.concatenate(yes), np.concatenate(no), np.concatenate(gene), n_genes)
+
+    def won(self, score: Floats) -> Floats:
+        """Whether the effect was scored higher where it is, ties half; shape (n_contests,).
+
+        Parameters
+        ----------
+        score
+            Score of every pair of `Effects`.
+        """
+        return np.asarray(0.5 + 0.5 * np.sign(score[self.yes] - score[self.no]))
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and its 95 % interval by basic bootstrap."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mean_aucs(
+    effects: Effects,
+    test: Flags,
+    scores: Mapping[str, Floats],
+    main_control: str,
+    *,
+    n_draws: int = N_DRAWS,
+    seed: int = 0,
+) -> tuple[Contests, dict[str, tuple[Interval, Interval]]]:
+    """Score predictions by the mean AUC over measured genes that have both classes.
+
+    The genes are the same in every draw: one that a draw leaves without a class keeps its AUC.
+
+    Parameters
+    ----------
+    effects
+        The labels.
+    test
+        Which perturbations were held out, shape (n_perturbations,).
+    scores
+        By representation, the score of every pair of `effects` (only those of test perturbations
+        are read).
+    main_control
+        The representation that the others are compared with.
+    n_draws, seed
+        Number of bootstrap draws of perturbations, and what decides them.
+
+    Returns
+    -------
+    Contests
+        What was compared.
+    dict of str to (Interval, Interval)
+        The mean AUC, and its difference to that of the main control, by representation.
+
+    Raises
+    ------
+    ValueError
+        No gene has both classes.
+    """
+    contests = Contests.of(effects, test)
+    names = list(scores)
+    won = np.column_stack([contests.won(scores[name]) for name in names])
+    size = np.bincount(contests.gene, minlength=contests.n_genes)
+    of_gene = np.zeros((contests.n_genes, len(names)))
+    np.add.at(of_gene, contests.gene, won)
+    of_gene /= size[:, None]
+    value = of_gene.mean(axis=0)
+    draws = _draws(effects, test, contests, won, of_gene, n_draws, seed)
+    control = names.index(main_control)
+    results = {}
+    for at, name in enumerate(names):
+        difference = draws[:, at] - draws[:, control]
+        results[name] = (
+            _basic(value[at], draws[:, at]),
+            _basic(value[at] - value[control], difference),
+        )
+    return contests, results
+
+
+def _draws(
+    effects: Effects,
+    test: Flags,
+    contests: Contests,
+    won: Floats,
+    of_gene: Floats,
+    n_draws: int,
+    seed: int,
+) -> Floats:
+    """The mean AUC of every representation in every draw of perturbations."""
+    tested = np.flatnonzero(test)
+    place = np.zeros(len(test), dtype=np.intp)
+    place[tested] = np.arange(len(tested))
+    yes, no = place[effects.row[contests.yes]], place[effects.row[contests.no]]
+    rng = np.random.default_rng(seed)
+    starts = np.flatnonzero(np.diff(contests.gene, prepend=-1))
+    result = []
+    for begin in range(0, n_draws, _CHUNK):
+        n = min(_CHUNK, n_draws - begin)
+        times = rng.multinomial(len(tested), np.full(len(tested), 1 / len(tested)), size=n)
+        weight = (times[:, yes] * times[:, no]).astype(np.float32)
+        possible = np.add.reduceat(weight, starts, axis=1)
+        kept = possible > 0
+        share = weight / np.where(kept, possible, 1)[:, contests.gene]
+        result.append((share @ won.astype(np.float32) + ~kept @ of_gene) / contests.n_genes)
+    return np.concatenate(result).astype(np.float64)
+
+
+def _basic(value: float, draws: Floats) -> Interval:
+    """The basic interval: the percentiles mirrored at the value, so that a shift is taken out."""
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Interval(float(value), float(2 * value - high), float(2 * value - low))

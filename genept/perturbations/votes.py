@@ -1,0 +1,285 @@
+"""The predictor: training perturbations vote for what a similar one does to each measured gene.
+
+Everything is sums over matrices of perturbations × measured genes. Which variant is used was chosen
+on training perturbations (`docs/perturbations.md`); how it is scored is in
+`genept.perturbations.evaluation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genept.benchmarks import Floats, Indices
+from genept.datasources import Question
+from genept.perturbations.effects import Effects, Flags
+from genept.storage import sha256_of
+
+Matrix = NDArray[np.float32]
+_SMALLEST: Final = 1e-9
+
+
+@dataclass(frozen=True)
+class KnownVectors:
+    """Gene vectors of one space, by Ensembl id.
+
+    Parameters
+    ----------
+    number
+        Row of each gene.
+    vectors
+        Shape (n_genes, dimensions).
+    """
+
+    number: Mapping[str, int]
+    vectors: Matrix
+
+    @classmethod
+    def of(cls, genes: Sequence[str], vectors: Matrix) -> KnownVectors:
+        """Number the genes of a matrix of vectors."""
+        return cls({gene: at for at, gene in enumerate(genes)}, vectors)
+
+    def centred(self, genes: Sequence[str], centre: Floats) -> Matrix:
+        """Unit vectors of genes after the centre is taken off; zero for a gene without a vector."""
+        rows = np.array([self.number.get(gene, -1) for gene in genes], dtype=np.intp)
+        known = rows >= 0
+        result = np.zeros((len(rows), self.vectors.shape[1]), dtype=np.float32)
+        result[known] = self.vectors[rows[known]] - centre.astype(np.float32)
+        length = np.linalg.norm(result, axis=1, keepdims=True)
+        return np.asarray(result / np.where(length > _SMALLEST, length, 1), np.float32)
+
+    def centre(self, genes: Sequence[str]) -> Floats:
+        """Mean vector of those of the genes that have one."""
+        rows = [self.number[gene] for gene in genes if gene in self.number]
+        return np.asarray(self.vectors[rows].mean(axis=0, dtype=np.float64))
+
+
+Spaces = Mapping[str, KnownVectors]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is declared of a predictor before it is tested.
+
+    Parameters
+    ----------
+    question
+        What it answers.
+    spaces
+        Ids of the spaces whose cosines are averaged.
+    gene_spaces
+        The spaces that say which measured genes are alike, by the mean of their cosines.
+    power
+        A vote counts max(cosine, 0) to this power.
+    shrinkage
+        Weight of the gene's training mean against the votes.
+    gene_side
+        Weight of the votes on other measured genes, by their cosine with the gene; 0: none.
+    strength
+        Weight of the predicted mean effect of the perturbation on all genes; 0: none.
+    ridge
+        Penalty of the ridge regression that predicts that mean.
+    near
+        Cosine below which no training perturbation counts as near: the model abstains.
+    """
+
+    question: Question
+    spaces: tuple[str, ...]
+    gene_spaces: tuple[str, ...]
+    power: float = 2.0
+    shrinkage: float = 0.05
+    gene_side: float = 0.05
+    strength: float = 0.0
+    ridge: float = 10.0
+    near: float = 0.25
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the declaration."""
+        return sha256_of(asdict(self))
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A fitted predictor; make it with `Vote.fit`.
+
+    Parameters
+    ----------
+    variant, spaces
+        What it is made of.
+    effects
+        The labels.
+    training
+        Numbers of the training perturbations, shape (n_training,).
+    residual, counted
+        What each did beyond the gene's training mean, and whether that is known; shape
+        (n_training, n_genes).
+    mean
+        The genes' training means, shape (n_genes,).
+    """
+
+    variant: Variant
+    spaces: Spaces
+    effects: Effects
+    training: Indices
+    residual: Matrix
+    counted: Matrix
+    mean: Floats
+    centres: Mapping[str, Floats]
+    sides: Matrix = field(repr=False)
+
+    @classmethod
+    def fit(cls, variant: Variant, spaces: Spaces, effects: Effects, training: Flags) -> Vote:
+        """Fit the means, residuals and centres on the chosen perturbations.
+
+        Parameters
+        ----------
+        variant
+            What to fit.
+        spaces
+            Vectors by id; a space of the variant that is missing is left out.
+        effects
+            Labels of the screen; those of other perturbations are not read.
+        training
+            Which perturbations are for training, shape (n_perturbations,).
+
+        Returns
+        -------
+        Vote
+            The predictor.
+
+        Raises
+        ------
+        ValueError
+            There is none of the variant's spaces, or no training perturbation.
+        """
+        used = {name: spaces[name] for name in variant.spaces if name in spaces}
+        chosen = np.flatnonzero(training)
+        if not used or not len(chosen):
+            raise ValueError(
+                f"a vote needs one of the spaces {', '.join(variant.spaces)} and a training "
+                f"perturbation; there are {len(used)} spaces and {len(chosen)} perturbations"
+            )
+        pairs = effects.pairs_of(training)
+        place = np.full(len(effects.perturbations), -1, dtype=np.intp)
+        place[chosen] = np.arange(len(chosen))
+        at = place[effects.row[pairs]], effects.column[pairs]
+        shape = len(chosen), len(effects.genes)
+        label, counted = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        label[at], counted[at] = effects.label[pairs], 1
+        overall = effects.label[pairs].mean()
+        mean = (label.sum(axis=0) + overall) / (counted.sum(axis=0) + 1)
+        ids = [effects.perturbations[number] for number in chosen]
+        sides = [
+            space.centred(effects.genes, space.centre(effects.genes))
+            for name, space in spaces.items()
+            if name in variant.gene_spaces and variant.gene_side
+        ]
+        return cls(
+            variant=variant,
+            spaces=used,
+            effects=effects,
+            training=chosen,
+            residual=np.asarray(counted * (label - mean), np.float32),
+            counted=counted,
+            mean=np.asarray(mean, np.float64),
+            centres={name: space.centre(ids) for name, space in used.items()},
+            sides=(
+                np.hstack(sides) / np.float32(np.sqrt(len(sides)))
+                if sides
+                else np.zeros((len(effects.genes), 1), np.float32)
+            ),
+        )
+
+    @property
+    def training_ids(self) -> list[str]:
+        """Ids of the training perturbations."""
+        return [self.effects.perturbations[number] for number in self.training]
+
+    def cosines(self, genes: Sequence[str]) -> Matrix:
+        """Mean cosine over the spaces of genes with the training perturbations, after centring.
+
+        Parameters
+        ----------
+        genes
+            Ids of the genes whose perturbation is asked about.
+
+        Returns
+        -------
+        NDArray
+            Shape (len(genes), n_training); a space without the gene counts as 0.
+        """
+        result = np.zeros((len(genes), len(self.training)), np.float32)
+        for name, space in self.spaces.items():
+            own = space.centred(self.training_ids, self.centres[name])
+            result += space.centred(genes, self.centres[name]) @ own.T
+        return result / np.float32(len(self.spaces))
+
+    def scores(self, genes: Sequence[str]) -> Floats:
+        """Score the effect of perturbing genes on every measured gene; higher is yes.
+
+        Parameters
+        ----------
+        genes
+            Ids of the genes whose perturbation is asked about.
+
+        Returns
+        -------
+        NDArray
+            Shape (len(genes), n_genes); comparable within a measured gene.
+        """
+        scores = standardised(self.votes(genes))
+        if self.variant.strength:
+            scores += self.variant.strength * standardised(self.strengths(genes))[:, None]
+        return scores
+
+    def votes(self, genes: Sequence[str]) -> Floats:
+        """Weigh the residuals of similar training perturbations, for every measured gene.
+
+        Parameters
+        ----------
+        genes
+            Ids of the genes whose perturbation is asked about.
+
+        Returns
+        -------
+        NDArray
+            Shape (len(genes), n_genes); no gene's row depends on the other genes.
+        """
+        weight = np.maximum(self.cosines(genes), 0) ** np.float32(self.variant.power)
+        told, heard = weight @ self.residual, weight @ self.counted
+        if self.variant.gene_side:
+            side = np.float32(self.variant.gene_side)
+            told = told + side * ((told @ self.sides) @ self.sides.T)
+            heard = heard + side * np.maximum((heard @ self.sides) @ self.sides.T, 0)
+        return np.asarray(told / (heard + np.float32(self.variant.shrinkage)), np.float64)
+
+    def strengths(self, genes: Sequence[str]) -> Floats:
+        """Predict the mean residual of perturbing genes by ridge regression from their vectors.
+
+        Returns
+        -------
+        NDArray
+            Shape (len(genes),).
+        """
+        seen = self.counted.sum(axis=1)
+        target = self.residual.sum(axis=1, dtype=np.float64) / np.maximum(seen, 1)
+        ids = self.training_ids
+        own = np.hstack([sp.centred(ids, self.centres[name]) for name, sp in self.spaces.items()])
+        asked = np.hstack(
+            [sp.centred(genes, self.centres[name]) for name, sp in self.spaces.items()]
+        )
+        own, asked = (x.astype(np.float64) / np.sqrt(len(self.spaces)) for x in (own, asked))
+        penalty = self.variant.ridge * np.eye(len(ids))
+        weights = np.linalg.solve(own @ own.T + penalty, target - target.mean())
+        return np.asarray(asked @ (own.T @ weights))
+
+
+def standardised(values: Floats) -> Floats:
+    """Take the mean off and divide by the standard deviation, over all values."""
+    deviation = values.std()
+    return (values - values.mean()) / (deviation if deviation > _SMALLEST else 1)
