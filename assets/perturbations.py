@@ -1,13 +1,14 @@
-"""Group `perturbations`: what knocking a gene down does to others."""
+"""Group `perturbations`: what knocking a gene down does to others, measured and predicted."""
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
-from assets.declarations import declared_outs
+from assets.declarations import MEMORY, declared_outs, inputs
 from assets.results import Context, PlatformResource, TableResults, table_results
 from genept import perturbations as library
 from genept.storage import StoredTable
 
 SCREENS = ("perturbation_screens", "perturbation_effects")
+PREDICTED = ("perturbation_scores", "perturbation_predictions")
 
 
 @dg.multi_asset(outs=declared_outs(SCREENS))
@@ -19,3 +20,20 @@ def perturbation_screens(
     context.log.info(f"perturbations: {remark}")
     parts = platform.screen_parts(genes.part())
     yield from table_results(platform.lake, SCREENS, parts, sources=remark)
+
+
+@dg.multi_asset(
+    outs=declared_outs(PREDICTED),
+    ins=inputs("perturbation_effects", "gene_descriptions"),
+    pool=MEMORY,
+)
+def predicted_perturbations(
+    platform: PlatformResource, perturbation_effects: StoredTable, gene_descriptions: StoredTable
+) -> TableResults:
+    """The predictor beside its controls, and its predictions for genes that were not perturbed."""
+    lake, effects = platform.lake, perturbation_effects
+    vectors = platform.perturbation_vectors(gene_descriptions) if effects.parts else {}
+    described = platform.described(gene_descriptions)
+    parts = library.build_scores(lake, effects, vectors, described)
+    parts += library.build_predictions(lake, effects, vectors, described)
+    yield from table_results(lake, PREDICTED, parts, spaces=", ".join(vectors) or "none")

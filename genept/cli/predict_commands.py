@@ -12,6 +12,7 @@ import polars as pl
 import typer
 from rich.markup import escape
 
+from genept.cli.perturbation_commands import perturbation
 from genept.client import Platform, load_embeddings
 from genept.collections import typed_options, validated_sidecar
 from genept.common import (
@@ -35,6 +36,7 @@ from genept.models import (
 from genept.models.drug_response import PREFIX, is_drug_model, predict_drugs
 
 predict = typer.Typer(no_args_is_help=True)
+predict.command()(perturbation)
 answer = open_console(soft_wrap=True)
 SHOWN: Final = 20
 """Samples whose diagnosis is printed."""

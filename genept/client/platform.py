@@ -141,6 +141,18 @@ class Platform(KnownSpaces):
             self.lake, self.archives, genes, lambda: Nomenclature(self.reference.index)
         )
 
+    def perturbation_vectors(self, descriptions: StoredTable) -> dict[str, Part]:
+        """Vectors of the spaces that predictions of perturbations read, where available."""
+        known = {space.id: space for space in self.known_spaces}
+        wanted = (known[id_] for id_ in perturbations.SPACES if id_ in known)
+        return {space.id: self.embed(space, descriptions) for space in wanted}
+
+    def described(self, descriptions: StoredTable) -> Part | None:
+        """The texts of the genes whose perturbation is predicted; None if there are none."""
+        recipes = [id_.partition("/")[2] for id_ in (perturbations.TEXT, perturbations.NAME)]
+        found = (part for recipe in recipes for part in descriptions.matching(recipe))
+        return next(found, None)
+
     def labels(self, genes: Part) -> Labels:
         """Tables `gene_properties` and `gene_pairs`, read into memory."""
         properties, pairs = self.label_parts(genes)

@@ -1,4 +1,11 @@
 """What is meant to be used from outside this package."""
 
+from .arena import NAME as NAME
+from .arena import SPACES as SPACES
+from .arena import TEXT as TEXT
+from .score_tables import build_predictions as build_predictions
+from .score_tables import build_scores as build_scores
+from .score_tables import read_models as read_models
 from .screen_tables import build_screens as build_screens
 from .screen_tables import how_to_get as how_to_get
+from .unseen import Model as Model

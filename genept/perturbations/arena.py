@@ -16,7 +16,7 @@ import polars as pl
 from genept.benchmarks import Floats
 from genept.datasources import QUESTIONS, Question
 from genept.perturbations.effects import Effects, Flags, relatives
-from genept.perturbations.evaluation import mean_aucs
+from genept.perturbations.paired_aucs import mean_aucs
 from genept.perturbations.votes import KnownVectors, Spaces, Variant, Vote
 
 TEXT: Final = "lsa-384/name-ncbi"
@@ -100,7 +100,7 @@ def _scored(
     main = next((name for name in (NAME, *contestants) if name in contestants), "gene-mean")
     for name, (own, vectors, strength_only) in contestants.items():
         scores[name] = _pair_scores(effects, training, own, vectors, strength_only=strength_only)
-    contests, results = mean_aucs(effects, effects.test, scores, main, seed=SEED)
+    class_pairs, results = mean_aucs(effects, effects.test, scores, main, seed=SEED)
     whole = "+".join(name for name in variant.spaces if name in spaces)
     for name, (value, difference) in results.items():
         known = name != main
@@ -116,7 +116,7 @@ def _scored(
             "difference_low": difference.low if known else None,
             "difference_high": difference.high if known else None,
             "other": main,
-            "n_genes": contests.n_genes,
+            "n_genes": class_pairs.n_genes,
             "n_perturbations": int(effects.test.sum()),
             "is_control": name not in (whole, *variant.spaces),
             "variant": variant.sha256,

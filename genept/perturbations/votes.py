@@ -2,7 +2,7 @@
 
 Everything is sums over matrices of perturbations × measured genes. Which variant is used was chosen
 on training perturbations (`docs/perturbations.md`); how it is scored is in
-`genept.perturbations.evaluation`.
+`genept.perturbations.paired_aucs`.
 """
 
 from __future__ import annotations
@@ -53,8 +53,10 @@ class KnownVectors:
         return np.asarray(result / np.where(length > _SMALLEST, length, 1), np.float32)
 
     def centre(self, genes: Sequence[str]) -> Floats:
-        """Mean vector of those of the genes that have one."""
+        """Mean vector of those of the genes that have one; zero if none has."""
         rows = [self.number[gene] for gene in genes if gene in self.number]
+        if not rows:
+            return np.zeros(self.vectors.shape[1])
         return np.asarray(self.vectors[rows].mean(axis=0, dtype=np.float64))
 
 
@@ -175,7 +177,7 @@ class Vote:
         mean = (label.sum(axis=0) + overall) / (counted.sum(axis=0) + 1)
         ids = [effects.perturbations[number] for number in chosen]
         sides = [
-            space.centred(effects.genes, space.centre(effects.genes))
+            space.centred(effects.genes, space.vectors.mean(axis=0, dtype=np.float64))
             for name, space in spaces.items()
             if name in variant.gene_spaces and variant.gene_side
         ]
@@ -251,12 +253,12 @@ class Vote:
             Shape (len(genes), n_genes); no gene's row depends on the other genes.
         """
         weight = np.maximum(self.cosines(genes), 0) ** np.float32(self.variant.power)
-        told, heard = weight @ self.residual, weight @ self.counted
+        weighed, weights = weight @ self.residual, weight @ self.counted
         if self.variant.gene_side:
             side = np.float32(self.variant.gene_side)
-            told = told + side * ((told @ self.sides) @ self.sides.T)
-            heard = heard + side * np.maximum((heard @ self.sides) @ self.sides.T, 0)
-        return np.asarray(told / (heard + np.float32(self.variant.shrinkage)), np.float64)
+            weighed = weighed + side * ((weighed @ self.sides) @ self.sides.T)
+            weights = weights + side * np.maximum((weights @ self.sides) @ self.sides.T, 0)
+        return np.asarray(weighed / (weights + np.float32(self.variant.shrinkage)), np.float64)
 
     def strengths(self, genes: Sequence[str]) -> Floats:
         """Predict the mean residual of perturbing genes by ridge regression from their vectors.

@@ -10,7 +10,7 @@ import pytest
 
 from genept.perturbations.arena import NAME, TEXT, VARIANTS, score_screen
 from genept.perturbations.effects import Effects, LeakError, family_of
-from genept.perturbations.evaluation import Contests, mean_aucs
+from genept.perturbations.paired_aucs import ClassPairs, mean_aucs
 from genept.perturbations.unseen import fit_models, predict_unseen
 from genept.perturbations.votes import KnownVectors, Spaces, Vote
 
@@ -156,17 +156,17 @@ def test_aucs_are_those_of_scikit_learn() -> None:
         own = pairs[effects.column[pairs] == gene]
         if 0 < effects.label[own].sum() < len(own):
             aucs.append(roc_auc_score(effects.label[own], score[own]))
-    contests, results = mean_aucs(effects, effects.test, {"x": score}, "x", n_draws=20)
-    assert contests.n_genes == len(aucs)
+    class_pairs, results = mean_aucs(effects, effects.test, {"x": score}, "x", n_draws=20)
+    assert class_pairs.n_genes == len(aucs)
     assert results["x"][0].value == pytest.approx(np.mean(aucs))
     assert results["x"][1].low == results["x"][1].high == 0
 
 
-def test_one_class_is_no_contest() -> None:
+def test_genes_of_one_class_have_no_auc() -> None:
     rows = planted().with_columns(differential=pl.lit(True))
     effects = Effects.of(rows, "de")
     with pytest.raises(ValueError, match="no measured gene has both classes"):
-        Contests.of(effects, effects.test)
+        ClassPairs.of(effects, effects.test)
 
 
 def test_probabilities_are_calibrated_and_the_model_abstains_far_from_its_training() -> None:
@@ -184,10 +184,10 @@ def test_probabilities_are_calibrated_and_the_model_abstains_far_from_its_traini
     assert abstained["abstained"]
     assert abstained["rank"] == 0
     assert abstained["measured_gene"] is None
-    told = table.filter(ensembl_gene_id=near)
-    assert told["rank"].to_list() == [1, 2, 3, 4, 5]
-    assert told["evidence"][0][0] == "P0"
-    assert told["probability"].is_sorted(descending=True)
+    predicted = table.filter(ensembl_gene_id=near)
+    assert predicted["rank"].to_list() == [1, 2, 3, 4, 5]
+    assert predicted["evidence"][0][0] == "P0"
+    assert predicted["probability"].is_sorted(descending=True)
     model = models["de"]
     probability = model.probabilities(PERTURBED)
     answered = probability[model.vote.effects.row, model.vote.effects.column]

@@ -174,6 +174,7 @@ MADE_FROM: Final[Mapping[str, tuple[str, ...]]] = {
     "gene_embeddings": ("gene_descriptions",),
     "cell_embeddings": ("expression", "gene_embeddings"),
     "sample_embeddings": ("expression", "gene_embeddings"),
+    "perturbation_predictions": ("perturbation_effects",),
     "diagnosis_predictions": ("observations",),
     "sample_diagnoses": ("observations",),
     "drug_response_predictions": ("drug_responses",),

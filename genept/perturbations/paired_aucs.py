@@ -21,15 +21,15 @@ _CHUNK: Final = 50
 
 
 @dataclass(frozen=True)
-class Contests:
+class ClassPairs:
     """Pairs of test perturbations that differ in their effect on a measured gene.
 
     Parameters
     ----------
     yes, no
-        Number of the pair of `Effects` with and without the effect, shape (n_contests,).
+        Number of the pair of `Effects` with and without the effect, shape (n_class_pairs,).
     gene
-        Number of the gene among those with both classes, shape (n_contests,).
+        Number of the gene among those with both classes, shape (n_class_pairs,).
     n_genes
         How many genes have both classes.
     """
@@ -40,7 +40,7 @@ class Contests:
     n_genes: int
 
     @classmethod
-    def of(cls, effects: Effects, test: Flags) -> Contests:
+    def of(cls, effects: Effects, test: Flags) -> ClassPairs:
         """Pair the labels of test perturbations, gene by gene; genes of one class have none."""
         pairs = effects.pairs_of(test)
         pairs = pairs[np.argsort(effects.column[pairs], kind="stable")]
@@ -62,7 +62,7 @@ class Contests:
         return cls(np.concatenate(yes), np.concatenate(no), np.concatenate(gene), n_genes)
 
     def won(self, score: Floats) -> Floats:
-        """Whether the effect was scored higher where it is, ties half; shape (n_contests,).
+        """Whether the effect was scored higher where it is, ties half; shape (n_class_pairs,).
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class Contests:
 
 
 @dataclass(frozen=True)
-class Interval:
+class AucInterval:
     """A value and its 95 % interval by basic bootstrap."""
 
     value: float
@@ -89,7 +89,7 @@ def mean_aucs(
     *,
     n_draws: int = N_DRAWS,
     seed: int = 0,
-) -> tuple[Contests, dict[str, tuple[Interval, Interval]]]:
+) -> tuple[ClassPairs, dict[str, tuple[AucInterval, AucInterval]]]:
     """Score predictions by the mean AUC over measured genes that have both classes.
 
     The genes are the same in every draw: one that a draw leaves without a class keeps its AUC.
@@ -110,9 +110,9 @@ def mean_aucs(
 
     Returns
     -------
-    Contests
+    ClassPairs
         What was compared.
-    dict of str to (Interval, Interval)
+    dict of str to (AucInterval, AucInterval)
         The mean AUC, and its difference to that of the main control, by representation.
 
     Raises
@@ -120,15 +120,15 @@ def mean_aucs(
     ValueError
         No gene has both classes.
     """
-    contests = Contests.of(effects, test)
+    class_pairs = ClassPairs.of(effects, test)
     names = list(scores)
-    won = np.column_stack([contests.won(scores[name]) for name in names])
-    size = np.bincount(contests.gene, minlength=contests.n_genes)
-    of_gene = np.zeros((contests.n_genes, len(names)))
-    np.add.at(of_gene, contests.gene, won)
+    won = np.column_stack([class_pairs.won(scores[name]) for name in names])
+    size = np.bincount(class_pairs.gene, minlength=class_pairs.n_genes)
+    of_gene = np.zeros((class_pairs.n_genes, len(names)))
+    np.add.at(of_gene, class_pairs.gene, won)
     of_gene /= size[:, None]
     value = of_gene.mean(axis=0)
-    draws = _draws(effects, test, contests, won, of_gene, n_draws, seed)
+    draws = _draws(effects, test, class_pairs, won, of_gene, n_draws, seed)
     control = names.index(main_control)
     results = {}
     for at, name in enumerate(names):
@@ -137,13 +137,13 @@ def mean_aucs(
             _basic(value[at], draws[:, at]),
             _basic(value[at] - value[control], difference),
         )
-    return contests, results
+    return class_pairs, results
 
 
 def _draws(
     effects: Effects,
     test: Flags,
-    contests: Contests,
+    class_pairs: ClassPairs,
     won: Floats,
     of_gene: Floats,
     n_draws: int,
@@ -153,9 +153,9 @@ def _draws(
     tested = np.flatnonzero(test)
     place = np.zeros(len(test), dtype=np.intp)
     place[tested] = np.arange(len(tested))
-    yes, no = place[effects.row[contests.yes]], place[effects.row[contests.no]]
+    yes, no = place[effects.row[class_pairs.yes]], place[effects.row[class_pairs.no]]
     rng = np.random.default_rng(seed)
-    starts = np.flatnonzero(np.diff(contests.gene, prepend=-1))
+    starts = np.flatnonzero(np.diff(class_pairs.gene, prepend=-1))
     result = []
     for begin in range(0, n_draws, _CHUNK):
         n = min(_CHUNK, n_draws - begin)
@@ -163,12 +163,12 @@ def _draws(
         weight = (times[:, yes] * times[:, no]).astype(np.float32)
         possible = np.add.reduceat(weight, starts, axis=1)
         kept = possible > 0
-        share = weight / np.where(kept, possible, 1)[:, contests.gene]
-        result.append((share @ won.astype(np.float32) + ~kept @ of_gene) / contests.n_genes)
+        share = weight / np.where(kept, possible, 1)[:, class_pairs.gene]
+        result.append((share @ won.astype(np.float32) + ~kept @ of_gene) / class_pairs.n_genes)
     return np.concatenate(result).astype(np.float64)
 
 
-def _basic(value: float, draws: Floats) -> Interval:
+def _basic(value: float, draws: Floats) -> AucInterval:
     """The basic interval: the percentiles mirrored at the value, so that a shift is taken out."""
     low, high = np.quantile(draws, [0.025, 0.975])
-    return Interval(float(value), float(2 * value - high), float(2 * value - low))
+    return AucInterval(float(value), float(2 * value - high), float(2 * value - low))

@@ -1,0 +1,152 @@
+"""Tables `perturbation_scores` and `perturbation_predictions`, one step for each screen.
+
+What they hold is computed in `genept.perturbations.arena` and `genept.perturbations.unseen`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from genept.embeddings import embedding_matrix
+from genept.perturbations.arena import SPACES, VARIANTS, score_screen
+from genept.perturbations.unseen import Model, fit_models, predict_unseen
+from genept.perturbations.votes import KnownVectors, Spaces
+from genept.storage import Lake, NewPart, Origin, Part, StoredTable
+
+_CODE: Final = ("genept.perturbations", "genept.schema.tables")
+_LIBRARIES: Final = ("numpy", "scikit-learn")
+
+
+def build_scores(
+    lake: Lake, effects: StoredTable, vectors: Mapping[str, Part], texts: Part | None
+) -> list[Part]:
+    """Build table `perturbation_scores`.
+
+    Parameters
+    ----------
+    lake
+        Where parts of tables are kept.
+    effects
+        Table `perturbation_effects`.
+    vectors
+        Parts of table `gene_embeddings`, by space: those of `SPACES` that are available.
+    texts
+        The descriptions of which the sparse control is made.
+
+    Returns
+    -------
+    list of Part
+        One part for each screen that has test perturbations; none without effects or vectors.
+
+    Raises
+    ------
+    LeakError
+        A perturbation of a screen's test is in its training.
+    """
+    parts = []
+    for own in effects.parts if vectors else ():
+        others = [part for part in effects.parts if part is not own]
+        inputs = {"texts": texts.sha256} if texts else {}
+        inputs |= {f"effects {part.partition[0]}": part.sha256 for part in effects.parts}
+
+        def compute(own: Part = own, others: list[Part] = others) -> list[NewPart]:
+            described = lake.read(texts, ["ensembl_gene_id", "text"]).rows() if texts else []
+            rows = score_screen(
+                lake.read(own), [lake.read(part) for part in others],
+                read_spaces(lake, vectors), dict(described),
+            )  # fmt: skip
+            return [NewPart("perturbation_scores", rows, own.partition)] if rows.height else []
+
+        step = f"perturbations/scores/{own.partition[0]}"
+        parts += lake.build(step, _origin(vectors, inputs, own), compute)
+    return parts
+
+
+def build_predictions(
+    lake: Lake, effects: StoredTable, vectors: Mapping[str, Part], described: Part | None
+) -> list[Part]:
+    """Build table `perturbation_predictions` for every described gene that was not perturbed.
+
+    Parameters
+    ----------
+    lake
+        Where parts of tables are kept.
+    effects
+        Table `perturbation_effects`.
+    vectors
+        Parts of table `gene_embeddings`, by space: those of `SPACES` that are available.
+    described
+        The descriptions that say which genes are asked about.
+
+    Returns
+    -------
+    list of Part
+        One part for each screen; none without effects, vectors or descriptions.
+    """
+    parts = []
+    for own in effects.parts if vectors and described else ():
+        inputs = {"described": described.sha256, "effects": own.sha256} if described else {}
+
+        def compute(own: Part = own) -> list[NewPart]:
+            models = read_models(lake, own, vectors)
+            if described is None or "de" not in models:
+                return []
+            genes = lake.read(described, ["ensembl_gene_id"])["ensembl_gene_id"].to_list()
+            rows = predict_unseen(models, genes)
+            return [NewPart("perturbation_predictions", rows, own.partition)]
+
+        step = f"perturbations/predictions/{own.partition[0]}"
+        parts += lake.build(step, _origin(vectors, inputs, own), compute)
+    return parts
+
+
+def read_models(lake: Lake, effects: Part, vectors: Mapping[str, Part]) -> dict[str, Model]:
+    """Fit the models of one screen on what the lake holds.
+
+    Parameters
+    ----------
+    lake
+        Where parts of tables are kept.
+    effects
+        A screen's part of table `perturbation_effects`.
+    vectors
+        Parts of table `gene_embeddings`, by space.
+
+    Returns
+    -------
+    dict of str to Model
+        By question.
+    """
+    return dict(fit_models(lake.read(effects), read_spaces(lake, vectors)))
+
+
+def read_spaces(lake: Lake, vectors: Mapping[str, Part]) -> Spaces:
+    """Read the vectors of spaces into memory.
+
+    Parameters
+    ----------
+    lake
+        Where the parts are kept.
+    vectors
+        Parts of table `gene_embeddings`, by space.
+
+    Returns
+    -------
+    dict of str to KnownVectors
+        By space, in the order of `SPACES`.
+    """
+    spaces = {}
+    for name in (name for name in SPACES if name in vectors):
+        rows = lake.read_arrow(vectors[name], ["ensembl_gene_id", "embedding"])
+        genes = rows["ensembl_gene_id"].to_pylist()
+        spaces[name] = KnownVectors.of(genes, embedding_matrix(rows))
+    return spaces
+
+
+def _origin(vectors: Mapping[str, Part], inputs: Mapping[str, str], screen: Part) -> Origin:
+    """What the numbers of a screen depend on."""
+    spaces = {f"space {name}": part.sha256 for name, part in vectors.items()}
+    declared = {question: variant.sha256 for question, variant in VARIANTS.items()}
+    settings = {"screen": screen.partition[0], "variants": declared}
+    return Origin(_CODE, {**inputs, **spaces}, settings, _LIBRARIES)
