@@ -26,8 +26,8 @@ NAME: Final = "lsa-384/name"
 """The main control: what the gene is called, and nothing else."""
 
 VARIANTS: Final[Mapping[Question, Variant]] = {
-    "de": Variant("de", (TEXT, NETWORK, ONTOLOGY), (TEXT, NETWORK), strength=0.2),
-    "dir": Variant("dir", (TEXT, NETWORK, ONTOLOGY), (NETWORK,)),
+    "de": Variant("de", (TEXT, NETWORK, ONTOLOGY), power=3.0, shrinkage=0.5, strength=0.2),
+    "dir": Variant("dir", (TEXT, NETWORK, ONTOLOGY), power=3.0, shrinkage=0.2),
 }
 """The declared predictors, by question."""
 
@@ -172,7 +172,7 @@ def _contestants(
     yield "+".join(used), (variant, vectors, False)
     for name in (*used, NAME):
         if name in spaces and [name] != used:
-            yield name, (replace(variant, spaces=(name,), gene_spaces=(name,)), spaces, False)
+            yield name, (replace(variant, spaces=(name,)), spaces, False)
     yield "strength", (variant, vectors, True)
     yield "shuffled", (variant, _changed(vectors, _shuffled), False)
     yield "random", (variant, _changed(vectors, _random), False)

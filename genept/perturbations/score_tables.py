@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from genept.datasources import Question
 from genept.embeddings import embedding_matrix
 from genept.perturbations.arena import SPACES, VARIANTS, score_screen
 from genept.perturbations.unseen import Model, fit_models, predict_unseen
@@ -101,7 +102,7 @@ def build_predictions(
     return parts
 
 
-def read_models(lake: Lake, effects: Part, vectors: Mapping[str, Part]) -> dict[str, Model]:
+def read_models(lake: Lake, effects: Part, vectors: Mapping[str, Part]) -> dict[Question, Model]:
     """Fit the models of one screen on what the lake holds.
 
     Parameters
@@ -118,7 +119,7 @@ def read_models(lake: Lake, effects: Part, vectors: Mapping[str, Part]) -> dict[
     dict of str to Model
         By question.
     """
-    return dict(fit_models(lake.read(effects), read_spaces(lake, vectors)))
+    return fit_models(lake.read(effects), read_spaces(lake, vectors))
 
 
 def read_spaces(lake: Lake, vectors: Mapping[str, Part]) -> Spaces:

@@ -56,7 +56,8 @@ class Model:
     vote
         The predictor.
     weights
-        Of the score, of the log odds of the gene's mean, and the constant: a logistic regression.
+        Of the votes, of the log odds of the gene's mean, of the perturbation's strength, and the
+        constant: a logistic regression.
     """
 
     vote: Vote
@@ -76,16 +77,19 @@ class Model:
         variant = VARIANTS[effects.question]
         n = len(effects.perturbations)
         fold = np.random.default_rng(SEED).permutation(n) % FOLDS
-        inputs = np.zeros((len(effects.row), 2))
+        inputs = np.zeros((len(effects.row), 3))
         for number in range(FOLDS):
             held = fold == number
             vote = Vote.fit(variant, spaces, effects, ~held)
             pairs, asked = effects.pairs_of(held), np.flatnonzero(held)
             place = np.zeros(n, dtype=np.intp)
             place[asked] = np.arange(len(asked))
-            scores = vote.votes([effects.perturbations[at] for at in asked])
-            inputs[pairs, 0] = scores[place[effects.row[pairs]], effects.column[pairs]]
-            inputs[pairs, 1] = _log_odds(vote.mean)[effects.column[pairs]]
+            genes = [effects.perturbations[at] for at in asked]
+            row, column = place[effects.row[pairs]], effects.column[pairs]
+            inputs[pairs, 0] = vote.votes(genes)[row, column]
+            inputs[pairs, 1] = _log_odds(vote.mean)[column]
+            if variant.strength:
+                inputs[pairs, 2] = vote.strengths(genes)[row]
         fitted = LogisticRegression(C=1e3).fit(inputs, effects.label)
         weights = np.append(fitted.coef_[0], fitted.intercept_)
         return cls(Vote.fit(variant, spaces, effects, np.ones(n, dtype=bool)), weights)
@@ -103,8 +107,10 @@ class Model:
         NDArray
             Shape (len(genes), n_genes).
         """
-        score, prior, constant = self.weights
-        logit = score * self.vote.votes(genes) + prior * _log_odds(self.vote.mean) + constant
+        votes, prior, strength, constant = self.weights
+        logit = votes * self.vote.votes(genes) + prior * _log_odds(self.vote.mean) + constant
+        if self.vote.variant.strength:
+            logit += strength * self.vote.strengths(genes)[:, None]
         return np.asarray(1 / (1 + np.exp(-logit)))
 
     def evidence(self, cosines: Matrix, measured: str) -> list[Evidence]:
@@ -205,12 +211,11 @@ def _predicted(
     vote = model.vote
     named = [at for at, gene in enumerate(vote.effects.genes) if gene.startswith("ENSG")]
     cosines, probability = vote.cosines(genes), model.probabilities(genes)
-    up = models["dir"].probabilities(genes) if "dir" in models else None
-    place = (
-        {gene: at for at, gene in enumerate(models["dir"].vote.effects.genes)}
-        if up is not None
-        else {}
-    )
+    up = np.empty((len(genes), 0))
+    place: dict[str, int] = {}
+    if (of_direction := models.get("dir")) is not None:
+        up = of_direction.probabilities(genes)
+        place = {gene: at for at, gene in enumerate(of_direction.vote.effects.genes)}
     for at, gene in enumerate(genes):
         nearest = np.argsort(-cosines[at], kind="stable")[:N_EVIDENCE]
         similarity = float(np.clip(cosines[at, nearest[0]], 0, 1))

@@ -8,7 +8,7 @@ on training perturbations (`docs/perturbations.md`); how it is scored is in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
@@ -73,14 +73,10 @@ class Variant:
         What it answers.
     spaces
         Ids of the spaces whose cosines are averaged.
-    gene_spaces
-        The spaces that say which measured genes are alike, by the mean of their cosines.
     power
         A vote counts max(cosine, 0) to this power.
     shrinkage
         Weight of the gene's training mean against the votes.
-    gene_side
-        Weight of the votes on other measured genes, by their cosine with the gene; 0: none.
     strength
         Weight of the predicted mean effect of the perturbation on all genes; 0: none.
     ridge
@@ -91,10 +87,8 @@ class Variant:
 
     question: Question
     spaces: tuple[str, ...]
-    gene_spaces: tuple[str, ...]
     power: float = 2.0
     shrinkage: float = 0.05
-    gene_side: float = 0.05
     strength: float = 0.0
     ridge: float = 10.0
     near: float = 0.25
@@ -122,6 +116,8 @@ class Vote:
         (n_training, n_genes).
     mean
         The genes' training means, shape (n_genes,).
+    centres
+        Mean vector of the training perturbations, by space.
     """
 
     variant: Variant
@@ -132,7 +128,6 @@ class Vote:
     counted: Matrix
     mean: Floats
     centres: Mapping[str, Floats]
-    sides: Matrix = field(repr=False)
 
     @classmethod
     def fit(cls, variant: Variant, spaces: Spaces, effects: Effects, training: Flags) -> Vote:
@@ -176,11 +171,6 @@ class Vote:
         overall = effects.label[pairs].mean()
         mean = (label.sum(axis=0) + overall) / (counted.sum(axis=0) + 1)
         ids = [effects.perturbations[number] for number in chosen]
-        sides = [
-            space.centred(effects.genes, space.vectors.mean(axis=0, dtype=np.float64))
-            for name, space in spaces.items()
-            if name in variant.gene_spaces and variant.gene_side
-        ]
         return cls(
             variant=variant,
             spaces=used,
@@ -190,11 +180,6 @@ class Vote:
             counted=counted,
             mean=np.asarray(mean, np.float64),
             centres={name: space.centre(ids) for name, space in used.items()},
-            sides=(
-                np.hstack(sides) / np.float32(np.sqrt(len(sides)))
-                if sides
-                else np.zeros((len(effects.genes), 1), np.float32)
-            ),
         )
 
     @property
@@ -254,10 +239,6 @@ class Vote:
         """
         weight = np.maximum(self.cosines(genes), 0) ** np.float32(self.variant.power)
         weighed, weights = weight @ self.residual, weight @ self.counted
-        if self.variant.gene_side:
-            side = np.float32(self.variant.gene_side)
-            weighed = weighed + side * ((weighed @ self.sides) @ self.sides.T)
-            weights = weights + side * np.maximum((weights @ self.sides) @ self.sides.T, 0)
         return np.asarray(weighed / (weights + np.float32(self.variant.shrinkage)), np.float64)
 
     def strengths(self, genes: Sequence[str]) -> Floats:
@@ -284,4 +265,4 @@ class Vote:
 def standardised(values: Floats) -> Floats:
     """Take the mean off and divide by the standard deviation, over all values."""
     deviation = values.std()
-    return (values - values.mean()) / (deviation if deviation > _SMALLEST else 1)
+    return np.asarray((values - values.mean()) / (deviation if deviation > _SMALLEST else 1))

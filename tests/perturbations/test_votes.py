@@ -206,3 +206,11 @@ def test_a_variant_has_one_hash() -> None:
     assert replace(variant).sha256 == variant.sha256
     assert replace(variant, power=3.0).sha256 != variant.sha256
     assert VARIANTS["dir"].sha256 != variant.sha256
+
+
+def test_the_declared_variants_are_those_that_were_tested() -> None:
+    """Another variant is chosen on training perturbations, and gets other scores and docs."""
+    assert {question: variant.sha256 for question, variant in VARIANTS.items()} == {
+        "de": "8979126aae730e5c6502d1f5130a2eb92b62645354cb005091b81811c4e1c399",
+        "dir": "51e4b98c4d736015c547b5f7d2c7aa75bef76204c4941637b082a96345788d1d",
+    }
