@@ -143,9 +143,10 @@ class Platform(KnownSpaces):
 
     def perturbation_vectors(self, descriptions: StoredTable) -> dict[str, Part]:
         """Vectors of the spaces that predictions of perturbations read, where available."""
-        known = {space.id: space for space in self.known_spaces}
-        wanted = (known[id_] for id_ in perturbations.SPACES if id_ in known)
-        return {space.id: self.embed(space, descriptions) for space in wanted}
+        ids = (id_.partition("/") for id_ in perturbations.SPACES)
+        spaces = [text.Space(embedder, recipe) for embedder, _, recipe in ids]
+        available = [space for space in spaces if self.unavailable(space) is None]
+        return {space.id: self.embed(space, descriptions) for space in available}
 
     def described(self, descriptions: StoredTable) -> Part | None:
         """The texts of the genes whose perturbation is predicted; None if there are none."""

@@ -202,3 +202,19 @@ def test_the_terms_of_a_registered_space_go_with_every_vector_in_it(lake: Lake, 
         assert [part.partition[0] for part in kept[name].parts] == [free]
     with pytest.raises(LicenceError, match="own/closed may not be redistributed"):
         passed_on(lake, tables, "refuse")
+
+
+def test_screens_of_perturbations_that_are_restricted_are_left_out(lake: Lake, tables) -> None:
+    """With everything that was computed from them; every other table keeps its parts."""
+    of = {
+        "perturbation_screens": rows_of(
+            "perturbation_screens", ["my-screen"], redistributable=[False]
+        ),
+        "perturbation_effects": rows_of("perturbation_effects", ["my-screen"]),
+        "perturbation_scores": rows_of("perturbation_scores", ["my-screen"]),
+    }
+    screens = {name: store_table(lake, name, rows) for name, rows in of.items()}
+    kept, left_out = passed_on(lake, tables | screens, "leave_out")
+    assert not any(kept[name].parts for name in screens)
+    assert set(left_out) == {"closed", "my-screen"}
+    assert kept["genes"] == tables["genes"]
