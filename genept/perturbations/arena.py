@@ -34,6 +34,9 @@ VARIANTS: Final[Mapping[Question, Variant]] = {
 SPACES: Final = (TEXT, NETWORK, ONTOLOGY, NAME)
 """Spaces that the arena reads, where they are available."""
 
+Contestants = Mapping[str, tuple[Variant, Spaces, bool]]
+"""Predictors by representation: vectors that each reads; whether its strength alone counts."""
+
 SEED: Final = 0
 SPLITS: Final = ("authors", "families", "cross-line")
 
@@ -70,8 +73,9 @@ def score_screen(
         if effects is None or not effects.test.any():
             continue
         variant = VARIANTS[question]
+        contestants = dict(_contestants(variant, spaces, effects, texts))
         for split in SPLITS:
-            scored += _scored(effects, variant, split, others, spaces, texts)
+            scored += _scored(effects, variant, split, others, contestants)
     return pl.DataFrame(scored)
 
 
@@ -80,8 +84,7 @@ def _scored(
     variant: Variant,
     split: str,
     others: Sequence[pl.DataFrame],
-    spaces: Spaces,
-    texts: Mapping[str, str],
+    contestants: Contestants,
 ) -> Iterator[dict[str, object]]:
     """Rows of one question and split; none where there is nothing to train on."""
     if split == "cross-line":
@@ -95,13 +98,10 @@ def _scored(
         if not kept.any():
             return
         training = [(effects, kept)]
-    contestants = dict(_contestants(variant, spaces, effects, texts))
     scores: dict[str, Floats] = {"gene-mean": np.zeros(len(effects.row))}
     main = next((name for name in (NAME, *contestants) if name in contestants), "gene-mean")
-    for name, (own, vectors, strength_only) in contestants.items():
-        scores[name] = _pair_scores(effects, training, own, vectors, strength_only=strength_only)
+    scores |= _pair_scores(effects, training, contestants)
     class_pairs, results = mean_aucs(effects, effects.test, scores, main, seed=SEED)
-    whole = "+".join(name for name in variant.spaces if name in spaces)
     for name, (value, difference) in results.items():
         known = name != main
         yield {
@@ -118,7 +118,7 @@ def _scored(
             "other": main,
             "n_genes": class_pairs.n_genes,
             "n_perturbations": int(effects.test.sum()),
-            "is_control": name not in (whole, *variant.spaces),
+            "is_control": name not in variant.spaces and "+" not in name,
             "variant": variant.sha256,
         }
 
@@ -134,31 +134,28 @@ def _unseen(rows: pl.DataFrame, effects: Effects) -> tuple[Effects, Flags] | Non
 
 
 def _pair_scores(
-    effects: Effects,
-    training: Sequence[tuple[Effects, Flags]],
-    variant: Variant,
-    spaces: Spaces,
-    *,
-    strength_only: bool,
-) -> Floats:
-    """Score of every pair of test perturbations, the sum over the screens that are trained on."""
+    effects: Effects, training: Sequence[tuple[Effects, Flags]], contestants: Contestants
+) -> dict[str, Floats]:
+    """Score of every test pair by predictor, the sum over the screens that are trained on."""
     tested = np.flatnonzero(effects.test)
     genes = [effects.perturbations[number] for number in tested]
     place = np.zeros(len(effects.test), dtype=np.intp)
     place[tested] = np.arange(len(tested))
     pairs = effects.pairs_of(effects.test)
-    result = np.zeros(len(effects.row))
+    row = place[effects.row[pairs]]
+    results = {name: np.zeros(len(effects.row)) for name in contestants}
     for seen, kept in training:
-        vote = Vote.fit(variant, spaces, seen, kept)
-        if strength_only:
-            result[pairs] += vote.strengths(genes)[place[effects.row[pairs]]]
-            continue
+        vote: Vote | None = None
         number = {gene: at for at, gene in enumerate(seen.genes)}
         column = np.array([number.get(gene, -1) for gene in effects.genes], dtype=np.intp)
         at = column[effects.column[pairs]]
-        score = vote.scores(genes)[place[effects.row[pairs]], at]
-        result[pairs] += np.where(at >= 0, score, 0)
-    return result
+        for name, (variant, spaces, strength_only) in contestants.items():
+            vote = vote.reading(variant, spaces) if vote else Vote.fit(variant, spaces, seen, kept)
+            if strength_only:
+                results[name][pairs] += vote.strengths(genes)[row]
+            else:
+                results[name][pairs] += np.where(at >= 0, vote.scores(genes)[row, at], 0)
+    return results
 
 
 def _contestants(

@@ -92,7 +92,9 @@ def mean_aucs(
 ) -> tuple[ClassPairs, dict[str, tuple[AucInterval, AucInterval]]]:
     """Score predictions by the mean AUC over measured genes that have both classes.
 
-    The genes are the same in every draw: one that a draw leaves without a class keeps its AUC.
+    The genes are those of all test perturbations. In a draw a gene counts as much as its pairs were
+    drawn against how many it has, on average once: so genes with a single perturbation that has the
+    effect vary with it, and no gene drops out of the set.
 
     Parameters
     ----------
@@ -128,7 +130,7 @@ def mean_aucs(
     np.add.at(of_gene, class_pairs.gene, won)
     of_gene /= size[:, None]
     value = of_gene.mean(axis=0)
-    draws = _draws(effects, test, class_pairs, won, of_gene, n_draws, seed)
+    draws = _draws(effects, test, class_pairs, won, n_draws, seed)
     control = names.index(main_control)
     results = {}
     for at, name in enumerate(names):
@@ -141,30 +143,21 @@ def mean_aucs(
 
 
 def _draws(
-    effects: Effects,
-    test: Flags,
-    class_pairs: ClassPairs,
-    won: Floats,
-    of_gene: Floats,
-    n_draws: int,
-    seed: int,
+    effects: Effects, test: Flags, class_pairs: ClassPairs, won: Floats, n_draws: int, seed: int
 ) -> Floats:
-    """The mean AUC of every representation in every draw of perturbations."""
+    """The mean AUC of every representation in every draw; a gene counts as its pairs are drawn."""
     tested = np.flatnonzero(test)
     place = np.zeros(len(test), dtype=np.intp)
     place[tested] = np.arange(len(tested))
     yes, no = place[effects.row[class_pairs.yes]], place[effects.row[class_pairs.no]]
+    size = np.bincount(class_pairs.gene)[class_pairs.gene]
     rng = np.random.default_rng(seed)
-    starts = np.flatnonzero(np.diff(class_pairs.gene, prepend=-1))
     result = []
     for begin in range(0, n_draws, _CHUNK):
         n = min(_CHUNK, n_draws - begin)
         times = rng.multinomial(len(tested), np.full(len(tested), 1 / len(tested)), size=n)
-        weight = (times[:, yes] * times[:, no]).astype(np.float32)
-        possible = np.add.reduceat(weight, starts, axis=1)
-        kept = possible > 0
-        share = weight / np.where(kept, possible, 1)[:, class_pairs.gene]
-        result.append((share @ won.astype(np.float32) + ~kept @ of_gene) / class_pairs.n_genes)
+        share = (times[:, yes] * times[:, no] / size).astype(np.float32)
+        result.append(share @ won.astype(np.float32) / share.sum(axis=1, keepdims=True))
     return np.concatenate(result).astype(np.float64)
 
 

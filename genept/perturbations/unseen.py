@@ -209,7 +209,7 @@ def _predicted(
 ) -> Iterator[dict[str, object]]:
     model = models["de"]
     vote = model.vote
-    named = [at for at, gene in enumerate(vote.effects.genes) if gene.startswith("ENSG")]
+    named = np.flatnonzero([gene.startswith("ENSG") for gene in vote.effects.genes])
     cosines, probability = vote.cosines(genes), model.probabilities(genes)
     up = np.empty((len(genes), 0))
     place: dict[str, int] = {}
@@ -231,8 +231,8 @@ def _predicted(
         if abstained:
             yield common | empty
             continue
-        best = sorted(named, key=lambda column: -probability[at, column])[:top]
-        for rank, column in enumerate(best, start=1):
+        best = named[np.argsort(-probability[at, named], kind="stable")[:top]]
+        for rank, column in enumerate(best.tolist(), start=1):
             measured = vote.effects.genes[column]
             yield common | {
                 "rank": rank,

@@ -8,7 +8,7 @@ on training perturbations (`docs/perturbations.md`); how it is scored is in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -154,13 +154,9 @@ class Vote:
         ValueError
             There is none of the variant's spaces, or no training perturbation.
         """
-        used = {name: spaces[name] for name in variant.spaces if name in spaces}
         chosen = np.flatnonzero(training)
-        if not used or not len(chosen):
-            raise ValueError(
-                f"a vote needs one of the spaces {', '.join(variant.spaces)} and a training "
-                f"perturbation; there are {len(used)} spaces and {len(chosen)} perturbations"
-            )
+        if not len(chosen):
+            raise ValueError("a vote needs a training perturbation, there is none")
         pairs = effects.pairs_of(training)
         place = np.full(len(effects.perturbations), -1, dtype=np.intp)
         place[chosen] = np.arange(len(chosen))
@@ -170,17 +166,40 @@ class Vote:
         label[at], counted[at] = effects.label[pairs], 1
         overall = effects.label[pairs].mean()
         mean = (label.sum(axis=0) + overall) / (counted.sum(axis=0) + 1)
-        ids = [effects.perturbations[number] for number in chosen]
         return cls(
             variant=variant,
-            spaces=used,
+            spaces={},
             effects=effects,
             training=chosen,
             residual=np.asarray(counted * (label - mean), np.float32),
             counted=counted,
             mean=np.asarray(mean, np.float64),
-            centres={name: space.centre(ids) for name, space in used.items()},
-        )
+            centres={},
+        ).reading(variant, spaces)
+
+    def reading(self, variant: Variant, spaces: Spaces) -> Vote:
+        """Return the predictor that reads other vectors, fitted on the same labels.
+
+        Parameters
+        ----------
+        variant, spaces
+            As in `Vote.fit`.
+
+        Returns
+        -------
+        Vote
+            The predictor.
+
+        Raises
+        ------
+        ValueError
+            There is none of the variant's spaces.
+        """
+        used = {name: spaces[name] for name in variant.spaces if name in spaces}
+        if not used:
+            raise ValueError(f"a vote needs one of the spaces {', '.join(variant.spaces)}")
+        centres = {name: space.centre(self.training_ids) for name, space in used.items()}
+        return replace(self, variant=variant, spaces=used, centres=centres)
 
     @property
     def training_ids(self) -> list[str]:

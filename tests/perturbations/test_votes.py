@@ -10,7 +10,7 @@ import pytest
 
 from genept.perturbations.arena import NAME, TEXT, VARIANTS, score_screen
 from genept.perturbations.effects import Effects, LeakError, family_of
-from genept.perturbations.paired_aucs import ClassPairs, mean_aucs
+from genept.perturbations.paired_aucs import AucInterval, ClassPairs, mean_aucs
 from genept.perturbations.unseen import fit_models, predict_unseen
 from genept.perturbations.votes import KnownVectors, Spaces, Vote
 
@@ -204,7 +204,7 @@ def test_probabilities_are_calibrated_and_the_model_abstains_far_from_its_traini
 def test_a_variant_has_one_hash() -> None:
     variant = VARIANTS["de"]
     assert replace(variant).sha256 == variant.sha256
-    assert replace(variant, power=3.0).sha256 != variant.sha256
+    assert replace(variant, power=4.0).sha256 != variant.sha256
     assert VARIANTS["dir"].sha256 != variant.sha256
 
 
@@ -214,3 +214,27 @@ def test_the_declared_variants_are_those_that_were_tested() -> None:
         "de": "8979126aae730e5c6502d1f5130a2eb92b62645354cb005091b81811c4e1c399",
         "dir": "51e4b98c4d736015c547b5f7d2c7aa75bef76204c4941637b082a96345788d1d",
     }
+
+
+def test_intervals_cover_the_value_that_further_perturbations_would_give() -> None:
+    """Of 40 screens with few perturbations each, most intervals hold the value of a large one."""
+    rng = np.random.default_rng(5)
+
+    def drawn(n: int) -> tuple[Effects, np.ndarray]:
+        row, column = (grid.ravel() for grid in np.indices((n, 30)))
+        quality = rng.standard_normal(n)[row]  # a perturbation is predicted well or badly as one
+        label = rng.random(len(row)) < 0.1
+        score = label * (0.8 + quality) + rng.standard_normal(len(row))
+        ids = tuple(f"P{at}" for at in range(n))
+        genes = tuple(f"M{at}" for at in range(30))
+        every = np.ones(n, dtype=bool)
+        return Effects("s", "de", ids, ids, genes, row, column, label, every), score
+
+    def mean_auc(n: int, n_draws: int) -> AucInterval:
+        effects, score = drawn(n)
+        _, results = mean_aucs(effects, effects.test, {"x": score}, "x", n_draws=n_draws)
+        return results["x"][0]
+
+    truth = mean_auc(1500, 2).value
+    covered = sum(it.low < truth < it.high for it in (mean_auc(40, 200) for _ in range(40)))
+    assert 33 <= covered <= 40
