@@ -107,6 +107,7 @@ def _predicted(
             "measured_gene": genes,
             "symbol": [symbols.get(id_, id_) for id_ in genes],
             "probability": models["de"].probabilities([gene])[0],
+            "base_rate": vote.mean,
             "probability_up": [up.get(id_) for id_ in genes],
         },
         schema_overrides={"probability_up": pl.Float64},
@@ -132,13 +133,15 @@ def _print(
             (
                 row["symbol"],
                 f"{row['probability']:.2f}",
+                f"{row['base_rate']:.2f}",
                 "–" if up is None else f"{'up' if up >= 0.5 else 'down'} ({max(up, 1 - up):.2f})",
                 ", ".join(f"{each.name}{'+' if each.label else '−'}" for each in evidence),
             )
         )
-    answer.print(plain_table("gene", "changes", "direction", "evidence", rows=shown))
+    answer.print(plain_table("gene", "changes", "usually", "direction", "evidence", rows=shown))
     answer.print(
-        "[dim]+ changed it, − did not. Probabilities are for genes sampled as PerturbQA samples "
+        "[dim]usually: share of all perturbations that change the gene; + changed it, − did not. "
+        "Probabilities are for genes sampled as PerturbQA samples "
         "them; research use.[/]"
     )
     best = sorted(cited, key=lambda id_: -cited[id_])[:5]

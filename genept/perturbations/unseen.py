@@ -198,8 +198,8 @@ def predict_unseen(
             for begin in range(0, len(asked), _CHUNK)
             for row in _predicted(models, asked[begin : begin + _CHUNK], top)
         ],
-        schema_overrides={"measured_gene": pl.String, "probability": pl.Float64}
-        | {"probability_up": pl.Float64},
+        schema_overrides={"measured_gene": pl.String}
+        | dict.fromkeys(("probability", "base_rate", "probability_up"), pl.Float64),
         infer_schema_length=None,
     )
 
@@ -227,7 +227,8 @@ def _predicted(
             "nearest": similarity,
             "evidence": [vote.effects.names[vote.training[number]] for number in nearest],
         }
-        empty = {"rank": 0, "measured_gene": None, "probability": None, "probability_up": None}
+        values = ("measured_gene", "probability", "base_rate", "probability_up")
+        empty = {"rank": 0} | dict.fromkeys(values)
         if abstained:
             yield common | empty
             continue
@@ -238,5 +239,6 @@ def _predicted(
                 "rank": rank,
                 "measured_gene": measured,
                 "probability": float(probability[at, column]),
+                "base_rate": float(vote.mean[column]),
                 "probability_up": float(up[at, place[measured]]) if measured in place else None,
             }

@@ -12,12 +12,15 @@ from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations
 from genept.nomenclature.mapping import Nomenclature
+from genept.perturbations.effects import Effects
+from genept.perturbations.paired_aucs import ClassPairs
 from genept.perturbations.screen_tables import build_screens, how_to_get
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin, Part, StoredTable
 from validation.checks import check_table
 
+MIRROR = Path(__file__).resolve().parents[3] / "shared" / "mirror"
 HEAD = "pert,gene,label,split"
 
 
@@ -106,3 +109,14 @@ def test_of_one_question_the_other_column_is_empty(lake, genes, tmp_path) -> Non
     assert effects["differential"].null_count() == 2
     assert effects.sort("perturbed_input")["direction"].to_list() == ["up", "down"]
     assert effects.filter(pl.col("split") == "test")["perturbed_input"].to_list() == ["C"]
+
+
+@pytest.mark.skipif(not (MIRROR / "perturbqa").is_dir(), reason="needs the mirror's PerturbQA")
+def test_a_screen_of_the_mirror_has_no_perturbation_in_both_splits(lake, genes, tmp_path) -> None:
+    (tmp_path / "perturbqa").mkdir()
+    name = "perturbqa/hepg2-dir.csv.gz"
+    (tmp_path / name).write_bytes((MIRROR / name).read_bytes())
+    (part,) = (p for p in build(lake, tmp_path, genes) if p.table == "perturbation_effects")
+    effects = Effects.of(lake.read(part), "dir")
+    assert effects.test.sum() == 253
+    assert ClassPairs.of(effects, effects.test).n_genes == 166
