@@ -157,8 +157,9 @@ def _draws(
         n = min(_CHUNK, n_draws - begin)
         times = rng.multinomial(len(tested), np.full(len(tested), 1 / len(tested)), size=n)
         share = (times[:, yes] * times[:, no] / size).astype(np.float32)
-        result.append(share @ won.astype(np.float32) / share.sum(axis=1, keepdims=True))
-    return np.concatenate(result).astype(np.float64)
+        excess = share @ (won - 0.5).astype(np.float32) / share.sum(axis=1, keepdims=True)
+        result.append(0.5 + excess.astype(np.float64))
+    return np.concatenate(result)
 
 
 def _basic(value: float, draws: Floats) -> AucInterval:

@@ -76,7 +76,8 @@ def test_signal_is_found_and_controls_have_none() -> None:
             beside = found[question, "authors", control]
             assert beside["is_control"]
             assert abs(beside["value"] - 0.5) < 0.08
-        assert found[question, "authors", "gene-mean"]["value"] == 0.5
+        constant = found[question, "authors", "gene-mean"]
+        assert constant["value"] == constant["ci_low"] == constant["ci_high"] == 0.5
 
 
 def test_noise_is_not_found() -> None:
