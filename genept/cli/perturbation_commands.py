@@ -74,12 +74,12 @@ def _tables(platform: Platform, cell_line: str) -> tuple[Part, StoredTable]:
     genes = build_reference_table(platform.lake, platform.archives, "genes").part()
     parts = platform.screen_parts(genes)
     wanted = ("perturbation_effects", (f"{SCREENS_SOURCE}-{cell_line}",))
-    found = [part for part in parts if (part.table, part.partition) == wanted]
-    if not found:
+    effects = [part for part in parts if (part.table, part.partition) == wanted]
+    if not effects:
         raise StoreError(f"no screen of {cell_line} here; {how_to_get(platform.archives)}")
     recipes = [platform.recipes[id_.partition("/")[2]] for id_ in (TEXT, NAME)]
     usable = [recipe for recipe in recipes if not platform.knowledge.unavailable(recipe)]
-    return found[0], platform.lake.assemble("gene_descriptions", platform.describe(genes, usable))
+    return effects[0], platform.lake.assemble("gene_descriptions", platform.describe(genes, usable))
 
 
 def _predicted(

@@ -151,8 +151,8 @@ class Platform(KnownSpaces):
     def described(self, descriptions: StoredTable) -> Part | None:
         """The texts of the genes whose perturbation is predicted; None if there are none."""
         recipes = [id_.partition("/")[2] for id_ in (perturbations.TEXT, perturbations.NAME)]
-        found = (part for recipe in recipes for part in descriptions.matching(recipe))
-        return next(found, None)
+        texts = (part for recipe in recipes for part in descriptions.matching(recipe))
+        return next(texts, None)
 
     def labels(self, genes: Part) -> Labels:
         """Tables `gene_properties` and `gene_pairs`, read into memory."""
