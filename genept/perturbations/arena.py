@@ -128,7 +128,7 @@ def _unseen(rows: pl.DataFrame, effects: Effects) -> tuple[Effects, Flags] | Non
     other = Effects.of(rows, effects.question)
     if other is None:
         return None
-    tested = {effects.perturbations[number] for number in np.flatnonzero(effects.test)}
+    tested = set(effects.ids_of(effects.test))
     kept = np.array([gene not in tested for gene in other.perturbations])
     return (other, kept) if kept.any() else None
 
@@ -137,12 +137,8 @@ def _pair_scores(
     effects: Effects, training: Sequence[tuple[Effects, Flags]], contestants: Contestants
 ) -> dict[str, Floats]:
     """Score of every test pair by predictor, the sum over the screens that are trained on."""
-    tested = np.flatnonzero(effects.test)
-    genes = [effects.perturbations[number] for number in tested]
-    place = np.zeros(len(effects.test), dtype=np.intp)
-    place[tested] = np.arange(len(tested))
-    pairs = effects.pairs_of(effects.test)
-    row = place[effects.row[pairs]]
+    genes, pairs = effects.ids_of(effects.test), effects.pairs_of(effects.test)
+    row = effects.rows_of(effects.test)
     results = {name: np.zeros(len(effects.row)) for name in contestants}
     for seen, kept in training:
         vote: Vote | None = None

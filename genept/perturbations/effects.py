@@ -113,6 +113,14 @@ class Effects:
         """Numbers of the pairs of the chosen perturbations."""
         return np.flatnonzero(chosen[self.row])
 
+    def ids_of(self, chosen: Flags) -> list[str]:
+        """Ids of the chosen perturbations."""
+        return [self.perturbations[number] for number in np.flatnonzero(chosen)]
+
+    def rows_of(self, chosen: Flags) -> Indices:
+        """Place, among the chosen perturbations, of that of each of their pairs."""
+        return (np.cumsum(chosen) - 1)[self.row[self.pairs_of(chosen)]]
+
 
 def refuse_leak(rows: pl.DataFrame) -> None:
     """Refuse rows of which a perturbation is in training and in the test, under any name.

@@ -81,11 +81,8 @@ class Model:
         for number in range(FOLDS):
             held = fold == number
             vote = Vote.fit(variant, spaces, effects, ~held)
-            pairs, asked = effects.pairs_of(held), np.flatnonzero(held)
-            place = np.zeros(n, dtype=np.intp)
-            place[asked] = np.arange(len(asked))
-            genes = [effects.perturbations[at] for at in asked]
-            row, column = place[effects.row[pairs]], effects.column[pairs]
+            pairs, genes = effects.pairs_of(held), effects.ids_of(held)
+            row, column = effects.rows_of(held), effects.column[pairs]
             inputs[pairs, 0] = vote.votes(genes)[row, column]
             inputs[pairs, 1] = _log_odds(vote.mean)[column]
             if variant.strength:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -158,9 +159,7 @@ class Vote:
         if not len(chosen):
             raise ValueError("a vote needs a training perturbation, there is none")
         pairs = effects.pairs_of(training)
-        place = np.full(len(effects.perturbations), -1, dtype=np.intp)
-        place[chosen] = np.arange(len(chosen))
-        at = place[effects.row[pairs]], effects.column[pairs]
+        at = effects.rows_of(training), effects.column[pairs]
         shape = len(chosen), len(effects.genes)
         label, counted = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         label[at], counted[at] = effects.label[pairs], 1
@@ -206,6 +205,27 @@ class Vote:
         """Ids of the training perturbations."""
         return [self.effects.perturbations[number] for number in self.training]
 
+    def centred(self, genes: Sequence[str]) -> list[Matrix]:
+        """Centred unit vectors of genes, by space."""
+        return [space.centred(genes, self.centres[name]) for name, space in self.spaces.items()]
+
+    @cached_property
+    def _own(self) -> list[Matrix]:
+        """Those of the training perturbations."""
+        return self.centred(self.training_ids)
+
+    @cached_property
+    def _strength_weights(self) -> Floats:
+        """Coefficients of the ridge regression to the mean residual, by dimension."""
+        seen = self.counted.sum(axis=1)
+        target = self.residual.sum(axis=1, dtype=np.float64) / np.maximum(seen, 1)
+        own = self._side_by_side(self._own)
+        penalty = self.variant.ridge * np.eye(len(own))
+        return np.asarray(own.T @ np.linalg.solve(own @ own.T + penalty, target - target.mean()))
+
+    def _side_by_side(self, vectors: Sequence[Matrix]) -> Floats:
+        return np.asarray(np.hstack(vectors).astype(np.float64) / np.sqrt(len(self.spaces)))
+
     def cosines(self, genes: Sequence[str]) -> Matrix:
         """Mean cosine over the spaces of genes with the training perturbations, after centring.
 
@@ -220,9 +240,8 @@ class Vote:
             Shape (len(genes), n_training); a space without the gene counts as 0.
         """
         result = np.zeros((len(genes), len(self.training)), np.float32)
-        for name, space in self.spaces.items():
-            own = space.centred(self.training_ids, self.centres[name])
-            result += space.centred(genes, self.centres[name]) @ own.T
+        for asked, own in zip(self.centred(genes), self._own, strict=True):
+            result += asked @ own.T
         return result / np.float32(len(self.spaces))
 
     def scores(self, genes: Sequence[str]) -> Floats:
@@ -268,17 +287,7 @@ class Vote:
         NDArray
             Shape (len(genes),).
         """
-        seen = self.counted.sum(axis=1)
-        target = self.residual.sum(axis=1, dtype=np.float64) / np.maximum(seen, 1)
-        ids = self.training_ids
-        own = np.hstack([sp.centred(ids, self.centres[name]) for name, sp in self.spaces.items()])
-        asked = np.hstack(
-            [sp.centred(genes, self.centres[name]) for name, sp in self.spaces.items()]
-        )
-        own, asked = (x.astype(np.float64) / np.sqrt(len(self.spaces)) for x in (own, asked))
-        penalty = self.variant.ridge * np.eye(len(ids))
-        weights = np.linalg.solve(own @ own.T + penalty, target - target.mean())
-        return np.asarray(asked @ (own.T @ weights))
+        return np.asarray(self._side_by_side(self.centred(genes)) @ self._strength_weights)
 
 
 def standardised(values: Floats) -> Floats:
