@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
+import sys
 import time
+import weakref
 from collections.abc import Sequence
-from typing import Final
+from contextlib import suppress
+from typing import Final, TextIO
 
 import dagster as dg
 import httpx
@@ -14,7 +19,7 @@ from rich.markup import escape
 
 from assets import HELD, PENDING
 from genept.client import Platform
-from genept.common import Settings, StoreError, console, markdown_text
+from genept.common import Settings, StoreError, markdown_text, open_console
 from genept.release import COMMAND
 
 
@@ -40,6 +45,20 @@ class _RunLines(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.started: dict[str, float] = {}
+        self._console = open_console(stderr=True)
+        with suppress(io.UnsupportedOperation):  # standard error is no file: nothing replaces it
+            self._console.file = self._own_stderr()
+
+    def _own_stderr(self) -> TextIO:
+        """Standard error by a descriptor of its own.
+
+        During a step Dagster leads standard error into a file, copies that to the terminal by
+        another process, and ends that process with the step: what was printed last may be lost.
+        """
+        descriptor = os.dup(sys.stderr.fileno())
+        weakref.finalize(self, os.close, descriptor)
+        encoding = sys.stderr.encoding
+        return open(descriptor, "w", encoding=encoding, buffering=1, closefd=False)
 
     def emit(self, record: logging.LogRecord) -> None:
         event = getattr(record, "dagster_event", None)
@@ -55,9 +74,9 @@ class _RunLines(logging.Handler):
         elif event.event_type == DagsterEventType.ASSET_OBSERVATION:
             observation = event.asset_observation_data.asset_observation
             if PENDING in observation.metadata:
-                console.print(f"[yellow]…[/] {step}: {escape(observation.description or '')}")
+                self._console.print(f"[yellow]…[/] {step}: {escape(observation.description or '')}")
         elif event.event_type == DagsterEventType.STEP_FAILURE:
-            console.print(f"[red]✗[/] {step}: {escape(failure_text(event))}")
+            self._console.print(f"[red]✗[/] {step}: {escape(failure_text(event))}")
 
     def _materialised(self, event: dg.DagsterEvent, seconds: float) -> None:
         materialization = event.step_materialization_data.materialization
@@ -67,14 +86,14 @@ class _RunLines(logging.Handler):
         name = event.asset_key.to_user_string() if event.asset_key else ""
         rows = metadata.get("dagster/row_count")
         row_count = f"{rows.value:>12,} rows" if rows is not None else ""
-        console.print(f"[green]✓[/] {name:<34}{row_count:<20}{seconds:>8.1f} s")
+        self._console.print(f"[green]✓[/] {name:<34}{row_count:<20}{seconds:>8.1f} s")
 
     def _checked(self, evaluation: dg.AssetCheckEvaluation) -> None:
         if not evaluation.passed:
             failed = evaluation.severity == dg.AssetCheckSeverity.ERROR
             mark = "[red]✗[/]" if failed else "[yellow]![/]"
             name = evaluation.asset_key.to_user_string()
-            console.print(f"{mark} check of {name}: {escape(evaluation.description or '')}")
+            self._console.print(f"{mark} check of {name}: {escape(evaluation.description or '')}")
 
 
 @dg.logger(None, description="One line per table and per failed check.")

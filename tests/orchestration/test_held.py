@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +52,17 @@ def failure(instance: dg.DagsterInstance, ended: dg.DagsterRun) -> dg.DagsterEve
     return entry.dagster_event
 
 
+@pytest.fixture
+def late_tail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `tail` that begins late, as on a loaded machine; Dagster copies output of steps by it."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "tail").write_text(f'#!/bin/sh\nsleep 2\nexec {shutil.which("tail")} "$@"\n')
+    (folder / "tail").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+@pytest.mark.usefixtures("late_tail")
 def test_hold_approve_publish_and_hold_again(
     platform: Platform, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
