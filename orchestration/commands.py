@@ -161,12 +161,15 @@ def _materialise(instance: dg.DagsterInstance) -> str:
     import dagster as dg
 
     from orchestration.definitions import release_job
+    from orchestration.failures import direct_console
     from orchestration.instance import LAUNCHED_BY, place_in_timeline
 
     result: dg.ExecuteInProcessResult | dg.JobExecutionResult
     if Settings().executor == "in_process":
-        job = release_job()
-        result = job.execute_in_process(instance=instance, tags=LAUNCHED_BY, raise_on_error=False)
+        with direct_console():
+            result = release_job().execute_in_process(
+                instance=instance, tags=LAUNCHED_BY, raise_on_error=False
+            )
     else:
         result = dg.execute_job(dg.reconstructable(release_job), instance, tags=LAUNCHED_BY)
     place_in_timeline(instance, result.run_id)

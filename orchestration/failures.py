@@ -8,8 +8,8 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Final, TextIO
 
 import dagster as dg
@@ -19,7 +19,7 @@ from rich.markup import escape
 
 from assets import HELD, PENDING
 from genept.client import Platform
-from genept.common import Settings, StoreError, markdown_text, open_console
+from genept.common import Settings, StoreError, console, markdown_text, open_console
 from genept.release import COMMAND
 
 
@@ -39,26 +39,42 @@ def is_held(event: dg.DagsterEvent) -> bool:
     return failure is not None and HELD in failure.metadata
 
 
+def _own_stderr() -> TextIO:
+    """Standard error by a descriptor of its own.
+
+    During a step Dagster leads standard error into a file, copies that to the terminal by
+    another process, and ends that process with the step: what was printed last may be lost, and
+    what is printed goes to no terminal, so that no bar is shown.
+    """
+    descriptor = os.dup(sys.stderr.fileno())
+    encoding = sys.stderr.encoding
+    file = open(descriptor, "w", encoding=encoding, buffering=1, closefd=False)  # noqa: SIM115
+    weakref.finalize(file, os.close, descriptor)
+    return file
+
+
+@contextmanager
+def direct_console() -> Iterator[None]:
+    """Print messages and bars of the steps of this process past Dagster, to standard error."""
+    with ExitStack() as stack:
+        with suppress(io.UnsupportedOperation):  # standard error is no file: nothing moves it
+            console.file = _own_stderr()
+            # without a file it prints to standard error, whatever that is then
+            stack.callback(setattr, console, "file", None)
+        yield
+
+
 class _RunLines(logging.Handler):
     """Prints materialisations, failed checks and errors of a run as they are logged."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.started: dict[str, float] = {}
-        self._console = open_console(stderr=True)
-        with suppress(io.UnsupportedOperation):  # standard error is no file: nothing replaces it
-            self._console.file = self._own_stderr()
-
-    def _own_stderr(self) -> TextIO:
-        """Standard error by a descriptor of its own.
-
-        During a step Dagster leads standard error into a file, copies that to the terminal by
-        another process, and ends that process with the step: what was printed last may be lost.
-        """
-        descriptor = os.dup(sys.stderr.fileno())
-        weakref.finalize(self, os.close, descriptor)
-        encoding = sys.stderr.encoding
-        return open(descriptor, "w", encoding=encoding, buffering=1, closefd=False)
+        self._console = console
+        if console.file is sys.stderr:  # not within `direct_console`: the run is another process's
+            self._console = open_console(stderr=True)
+            with suppress(io.UnsupportedOperation):  # standard error is no file: nothing moves it
+                self._console.file = _own_stderr()
 
     def emit(self, record: logging.LogRecord) -> None:
         event = getattr(record, "dagster_event", None)
