@@ -4,6 +4,12 @@ from .catalogue import FORMATS as FORMATS
 from .catalogue import Catalogue as Catalogue
 from .catalogue import Collection as Collection
 from .catalogue import load_catalogue as load_catalogue
+from .compounds import COMPOUNDS_SOURCE as COMPOUNDS_SOURCE
+from .compounds import Compound as Compound
+from .compounds import compounds_file as compounds_file
+from .compounds import facts_bytes as facts_bytes
+from .compounds import read_compounds as read_compounds
+from .compounds import read_drug_facts as read_drug_facts
 from .format_options import Encoding as Encoding
 from .format_options import Label as Label
 from .format_options import MetadataTable as MetadataTable

@@ -18,3 +18,11 @@ from .screening import screen_names as screen_names
 from .snapshots import build_snapshot as build_snapshot
 from .snapshots import read_snapshot as read_snapshot
 from .snapshots import touched_collections as touched_collections
+from .target_groups import DeclaredTargets as DeclaredTargets
+from .target_groups import declared_targets as declared_targets
+from .target_groups import key_of as key_of
+from .target_tokens import TARGET_OUTCOMES as TARGET_OUTCOMES
+from .target_tokens import TargetMeaning as TargetMeaning
+from .target_tokens import TargetOutcome as TargetOutcome
+from .target_tokens import map_targets as map_targets
+from .target_tokens import split_targets as split_targets

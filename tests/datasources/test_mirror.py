@@ -22,7 +22,6 @@ def archives(tmp_path: Path) -> Archives:
 UNREAD = (
     "cell_ontology/",
     "essential/",
-    "gdsc/screened_compounds_rel_8.4.csv",
     "gene_embedding_benchmarks/",
     "perturbqa/",
 )
