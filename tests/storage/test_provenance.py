@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import hashlib
 import importlib
 import shutil
+import unittest
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import genept
 from genept.storage import provenance
 from genept.storage.provenance import Origin, code_version, sha256_of, sha256_of_file
 
@@ -85,6 +90,21 @@ def test_what_does_nothing_does_not_count(version_of: Version, changed: str) -> 
 def test_behaviour_counts(version_of: Version, changed: str) -> None:
     assert changed != SOURCE
     assert version_of(thing=changed) != version_of(thing=SOURCE)
+
+
+class WithoutDocstrings(ast.NodeTransformer):
+    """Removes expressions that are constants."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node
+
+
+@pytest.mark.parametrize("package", [genept, asyncio, unittest], ids=lambda each: each.__name__)
+def test_the_text_of_a_syntax_tree_is_that_of_the_standard_library(package: ModuleType) -> None:
+    """Otherwise every part of every lake would be built anew."""
+    for path in Path(str(package.__file__)).parent.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert provenance._dump(tree) == ast.dump(WithoutDocstrings().visit(tree)), path
 
 
 def test_a_package_counts_with_all_below_it_under_their_names(version_of: Version) -> None:
