@@ -6,6 +6,7 @@ commands that need it.
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -35,15 +36,12 @@ def run() -> None:
     Ends with code 75 if texts are in batches that a service has up to a day to finish: run it
     again then, or leave that to the sensor `batches` of `genept ui`.
     """
-    import dagster as dg
+    with _no_garbage():
+        import dagster as dg
 
-    from genept.cli import print_report
-    from genept.client import Platform
-    from orchestration.instance import (
-        close_killed_runs,
-        dagster_home,
-        exclusive_run,
-    )
+        from genept.cli import print_report
+        from genept.client import Platform
+        from orchestration.instance import close_killed_runs, dagster_home, exclusive_run
 
     settings = Settings()
     platform = Platform(settings)
@@ -69,6 +67,17 @@ def run() -> None:
         raise typer.Exit(PENDING_EXIT)
     after = _current_release(settings)
     print_report(settings, is_new=before != after)
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Import what stays until the process ends; garbage is not looked for in it, now or later."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def ui(
@@ -158,11 +167,12 @@ def _report_lost_database() -> Iterator[None]:
 
 def _materialise(instance: dg.DagsterInstance) -> str:
     """Run the job `release`; the id of its run."""
-    import dagster as dg
+    with _no_garbage():
+        import dagster as dg
 
-    from orchestration.definitions import release_job
-    from orchestration.failures import direct_console
-    from orchestration.instance import LAUNCHED_BY, place_in_timeline
+        from orchestration.definitions import release_job
+        from orchestration.failures import direct_console
+        from orchestration.instance import LAUNCHED_BY, place_in_timeline
 
     result: dg.ExecuteInProcessResult | dg.JobExecutionResult
     if Settings().executor == "in_process":
