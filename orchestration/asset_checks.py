@@ -20,7 +20,13 @@ from assets import (
 from genept.client import Platform
 from genept.schema.tables import TABLES
 from genept.storage import Lake, ObjectStore, StoredTable
-from validation import check_table, duplicate_targets, expression_findings, unknown_genes
+from validation import (
+    check_table,
+    duplicate_targets,
+    expression_findings,
+    unknown_genes,
+    unlisted_drugs,
+)
 
 
 def _suite_check(name: str) -> dg.AssetChecksDefinition:
@@ -121,6 +127,27 @@ def fits_its_axis(
     return _check_result(findings, f"{stored.rows:,} rows are rows of a CSR matrix")
 
 
+def _drugs_check(asset: str, name: str, of: str, listing: str) -> dg.AssetChecksDefinition:
+    """Check of `asset`: every drug of table `of` is in table `listing`; one of both is `asset`."""
+    (other,) = {of, listing} - {asset}
+
+    @dg.asset_check(
+        asset=dg.AssetKey(asset),
+        name=name,
+        blocking=True,
+        additional_ins={"other": dg.AssetIn(other)},
+        description=f"Every drug of {of} is in {listing}.",
+    )
+    def lists_its_drugs(
+        lake: dg.ResourceParam[Lake], stored: StoredTable, other: StoredTable
+    ) -> dg.AssetCheckResult:
+        named, listed = (other, stored) if asset == listing else (stored, other)
+        findings = unlisted_drugs(lake, named, listed)
+        return _check_result(findings, f"the drugs of {named.rows:,} rows are listed")
+
+    return lists_its_drugs
+
+
 def _check_result(findings: list[str], description_if_passed: str) -> dg.AssetCheckResult:
     """Result of a check of which every finding is an error."""
     return dg.AssetCheckResult(
@@ -143,5 +170,7 @@ with warnings.catch_warnings():
     ]
 relation_checks = [
     fits_its_axis,
-    *(_genes_check(name) for name in ("gene_names", "gene_mapping", "gene_axis")),
+    *(_genes_check(name) for name in ("gene_names", "gene_mapping", "gene_axis", "drug_targets")),
+    _drugs_check("drugs", "lists_every_measured_drug", "drug_responses", "drugs"),
+    _drugs_check("drug_targets", "names_only_listed_drugs", "drug_targets", "drugs"),
 ]

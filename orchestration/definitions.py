@@ -10,6 +10,7 @@ import dagster as dg
 from assets import (
     benchmarks,
     collections,
+    drugs,
     embedding_lanes,
     embedding_tables,
     further_embeddings,
@@ -50,7 +51,7 @@ from orchestration.schedules import (
 
 _MODULES = [
     *(sources, news, nomenclature, collections, inbox_files, text, text_spaces),
-    *(benchmarks, perturbations, models, predictions, release, operations),
+    *(benchmarks, perturbations, drugs, models, predictions, release, operations),
 ]
 
 

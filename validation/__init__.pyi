@@ -5,3 +5,4 @@ from .checks import duplicate_targets as duplicate_targets
 from .checks import evidence_pages as evidence_pages
 from .checks import expression_findings as expression_findings
 from .checks import unknown_genes as unknown_genes
+from .checks import unlisted_drugs as unlisted_drugs

@@ -160,6 +160,35 @@ def unknown_genes(lake: Lake, stored: StoredTable, genes: StoredTable) -> list[s
     return findings
 
 
+def unlisted_drugs(lake: Lake, stored: StoredTable, drugs: StoredTable) -> list[str]:
+    """Find drugs of a table that table `drugs` does not have.
+
+    Parameters
+    ----------
+    lake
+        The lake of both tables.
+    stored
+        A table with a column ``drug_id``.
+    drugs
+        Table `drugs`.
+
+    Returns
+    -------
+    list of str
+        One sentence per part with such drugs.
+    """
+    listed = {id_ for part in drugs.parts for id_ in lake.read(part, ["drug_id"])["drug_id"]}
+    findings = []
+    for part in stored.parts:
+        missing = sorted(set(lake.read(part, ["drug_id"])["drug_id"]) - listed)
+        if missing:
+            location = "/".join(part.partition) or stored.table
+            findings.append(
+                f"{location}: {len(missing)} drugs are not in table drugs, such as {missing[0]}"
+            )
+    return findings
+
+
 def expression_findings(
     lake: Lake, expression: StoredTable, axis: StoredTable, observations: StoredTable
 ) -> list[str]:

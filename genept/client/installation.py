@@ -18,7 +18,7 @@ from genept.client.release_lookup import open_releases
 from genept.collections import UserCollection, added_collections
 from genept.common import Settings, SourceError
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
-from genept.datasources import Catalogue, Collection, load_catalogue, screen_sources
+from genept.datasources import Catalogue, Collection, drug_sources, load_catalogue, screen_sources
 from genept.datasources.download import Archives, SourceLocations
 from genept.datasources.readers import Allowance, read_pickled_texts, read_structure_table
 from genept.nomenclature import SOURCES as REFERENCE_SOURCES
@@ -172,6 +172,7 @@ class Installation:
     def needed_sources(self) -> list[str]:
         """The sources that the chosen collections and spaces draw on, in catalogue order."""
         needed: set[str] = {*REFERENCE_SOURCES, "pyiomica", "minilm", *LABEL_ARCHIVES}
+        needed.update(drug_sources(self.archives))
         needed.update(screen_sources(self.archives), *(each.sources for each in self.collections))
         order = list(self.catalogue.sources)
         return sorted(needed, key=lambda name: (order.index(name.partition(":")[0]), name))
@@ -296,5 +297,4 @@ def _settings(platform: Platform) -> Iterator[tuple[str, str]]:
 @cache
 def _libraries() -> str:
     """Installed distributions; their folders' names, for reading their metadata takes a second."""
-    folders = (folder for entry in sys.path for folder in Path(entry).glob("*.dist-info"))
-    return sha256_of(sorted(folder.name for folder in folders))
+    return sha256_of(sorted(f.name for at in sys.path for f in Path(at).glob("*.dist-info")))

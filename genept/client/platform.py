@@ -15,6 +15,7 @@ from genept.benchmarks import Labels, SpaceVectors, build_labels, space_costs
 from genept.client.known_spaces import KnownSpaces
 from genept.common import Settings
 from genept.models import DiagnosisTask, load_tasks, tasks_of
+from genept.models.drug_response import DrugScreen, build_drugs
 from genept.nomenclature import Nomenclature
 from genept.storage import Part, StoredTable
 
@@ -139,6 +140,31 @@ class Platform(KnownSpaces):
         """Tables `perturbation_screens` and `perturbation_effects`, of the available sources."""
         return perturbations.build_screens(
             self.lake, self.archives, genes, lambda: Nomenclature(self.reference.index)
+        )
+
+    def drug_parts(self, genes: Part, responses: StoredTable) -> list[Part]:
+        """Tables `drugs` and `drug_targets`, of the screens and of the available lists.
+
+        Parameters
+        ----------
+        genes
+            Table `genes`.
+        responses
+            Table `drug_responses`.
+        """
+        collections = self.catalogue.collections
+        screens = [
+            DrugScreen(
+                id_,
+                collections[id_].redistributable and self.settings.drug_structures is None,
+                part,
+                self.structures(collections[id_]),
+            )
+            for part in responses.parts
+            for id_ in part.partition
+        ]
+        return build_drugs(
+            self.lake, self.archives, genes, lambda: Nomenclature(self.reference.index), screens
         )
 
     def perturbation_vectors(self, descriptions: StoredTable) -> dict[str, Part]:

@@ -7,6 +7,7 @@ from .catalogue import load_catalogue as load_catalogue
 from .compounds import COMPOUNDS_SOURCE as COMPOUNDS_SOURCE
 from .compounds import Compound as Compound
 from .compounds import compounds_file as compounds_file
+from .compounds import drug_sources as drug_sources
 from .compounds import facts_bytes as facts_bytes
 from .compounds import read_compounds as read_compounds
 from .compounds import read_drug_facts as read_drug_facts

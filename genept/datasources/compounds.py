@@ -54,6 +54,23 @@ class Compound(NamedTuple):
     source: str = ""
 
 
+def drug_sources(archives: Archives) -> list[str]:
+    """Find the publisher's list if it is cached or in a mirror's folder; makes no request.
+
+    Parameters
+    ----------
+    archives
+        Finds the sources.
+
+    Returns
+    -------
+    list of str
+        Its id in the catalogue; empty if it is not available.
+    """
+    file = compounds_file(archives)
+    return [file.id] if file else []
+
+
 def compounds_file(archives: Archives) -> AvailableFile | None:
     """Find the publisher's list if it is cached or in a mirror's folder; makes no request.
 

@@ -36,11 +36,15 @@ class Restricted:
     vectors
         Space and collection of registered observation vectors, and of ensembles of them, in
         other collections.
+    sources
+        Ids of sources of which parts without collection and space were made, such as a list of
+        drugs and their targets.
     """
 
     collections: frozenset[str]
     spaces: frozenset[str]
     vectors: frozenset[tuple[str, str]]
+    sources: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, lake: Lake, tables: Mapping[str, StoredTable]) -> Restricted:
@@ -53,24 +57,33 @@ class Restricted:
             space_of(part)
             for table in tables.values()
             for part in table.parts
-            if part.origin.get("settings", {}).get("redistributable") is False
+            if _declared_restricted(part)
+        }
+        sources = {
+            part.origin["settings"].get("source")
+            for table in tables.values()
+            for part in table.parts
+            if _declared_restricted(part)
         }
         return cls(
             frozenset(collection for (collection,) in collections),
             frozenset(space for space in spaces if space),
             frozenset((space, of) for space, of in vectors if (of,) not in collections),
+            frozenset(source for source in sources if source),
         )
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of collections and spaces, and vectors as ``space of collection``."""
         vectors = (f"{space} of {of}" for space, of in self.vectors)
-        return (*sorted(self.collections | self.spaces), *sorted(vectors))
+        named = self.collections | self.spaces | self.sources
+        return (*sorted(named), *sorted(vectors))
 
     def marks(self, lake: Lake, part: Part) -> bool:
         """Return whether a part contains restricted data, or results computed from them."""
         return (
             space_of(part) in self.spaces
+            or _declared_restricted(part)
             or bool(self.collections & collections_in(lake, part))
             or self._is_made_of(lake, part)
         )
@@ -90,6 +103,10 @@ class Restricted:
             for collection, name in seen
             for space, of in self.vectors
         )
+
+
+def _declared_restricted(part: Part) -> bool:
+    return part.origin.get("settings", {}).get("redistributable") is False
 
 
 def space_of(part: Part) -> str | None:

@@ -45,7 +45,19 @@ def test_named_genes_are_checked_against_the_reference(graph: AssetGraph) -> Non
         for key in graph.asset_check_keys
         if key.name == "names_only_known_genes" and graph.get(key).blocking
     }
-    assert checked == {"gene_names", "gene_mapping", "gene_axis"}
+    assert checked == {"gene_names", "gene_mapping", "gene_axis", "drug_targets"}
+
+
+def test_drugs_are_checked_against_the_table_that_lists_them(graph: AssetGraph) -> None:
+    checked = {
+        (key.asset_key.to_user_string(), key.name)
+        for key in graph.asset_check_keys
+        if "drugs" in key.name and graph.get(key).blocking
+    }
+    assert checked == {
+        ("drugs", "lists_every_measured_drug"),
+        ("drug_targets", "names_only_listed_drugs"),
+    }
 
 
 def test_every_asset_has_owner_kind_description_and_group(graph: AssetGraph) -> None:

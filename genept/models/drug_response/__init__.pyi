@@ -1,5 +1,8 @@
 """What is meant to be used from outside this package."""
 
+from .drug_tables import DRUGS as DRUGS
+from .drug_tables import DrugScreen as DrugScreen
+from .drug_tables import build_drugs as build_drugs
 from .drug_training import PREFIX as PREFIX
 from .drug_training import UNMEASURED as UNMEASURED
 from .drug_training import DrugTraining as DrugTraining

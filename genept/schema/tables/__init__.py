@@ -18,7 +18,7 @@ from genept.schema.columns import ENSEMBL_GENE_ID, VECTOR, Column, Table
 __all__ = ["GENE_SNAPSHOTS", "REASONS", "SCHEMA_VERSION", "STORED", "TABLES", "WORKING_TABLES"]
 
 
-SCHEMA_VERSION: Final = "1.4.0"
+SCHEMA_VERSION: Final = "1.5.0"
 """Version of the declarations: major for what breaks a reader, minor for what is added. A release
 that changes more than this says is refused. See docs/decisions/0008-schema-version.md."""
 
@@ -168,6 +168,8 @@ STORED: Final = TABLES | WORKING_TABLES | {GENE_SNAPSHOTS.name: GENE_SNAPSHOTS}
 MADE_FROM: Final[Mapping[str, tuple[str, ...]]] = {
     "gene_mapping": ("genes",),
     "gene_axis": ("genes",),
+    "drugs": ("drug_responses",),
+    "drug_targets": ("drug_responses", "genes"),
     "gene_properties": ("genes",),
     "gene_descriptions": ("genes",),
     "undescribed_genes": ("genes",),
