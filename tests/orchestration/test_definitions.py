@@ -52,7 +52,7 @@ def test_drugs_are_checked_against_the_table_that_lists_them(graph: AssetGraph) 
     checked = {
         (key.asset_key.to_user_string(), key.name)
         for key in graph.asset_check_keys
-        if "drugs" in key.name and graph.get(key).blocking
+        if "drug" in key.name and graph.get(key).blocking
     }
     assert checked == {
         ("drugs", "lists_every_measured_drug"),

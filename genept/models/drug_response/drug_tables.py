@@ -275,4 +275,7 @@ def _inchikey(smiles: str | None) -> str | None:
 
     RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined,unused-ignore]
     molecule = Chem.MolFromSmiles(smiles)
-    return (Chem.MolToInchiKey(molecule) or None) if molecule is not None else None
+    if molecule is None:
+        return None
+    key: str = Chem.MolToInchiKey(molecule)  # type: ignore[no-untyped-call,unused-ignore]
+    return key or None
