@@ -152,20 +152,19 @@ class Platform(KnownSpaces):
         responses
             Table `drug_responses`.
         """
-        collections = self.catalogue.collections
-        screens = [
-            DrugScreen(
-                id_,
-                collections[id_].redistributable and self.settings.drug_structures is None,
-                part,
-                self.structures(collections[id_]),
-            )
-            for part in responses.parts
-            for id_ in part.partition
-        ]
+        screens = [self._drug_screen(part) for part in responses.parts]
         return build_drugs(
             self.lake, self.archives, genes, lambda: Nomenclature(self.reference.index), screens
         )
+
+    def _drug_screen(self, responses: Part) -> DrugScreen:
+        """Drugs of one screen, with their structures; of a collection that was removed, none."""
+        (id_,) = responses.partition
+        collection = self.catalogue.collections.get(id_)
+        if collection is None:
+            return DrugScreen(id_, redistributable=False, responses=responses, structures={})
+        open_ = collection.redistributable and self.settings.drug_structures is None
+        return DrugScreen(id_, open_, responses, self.structures(collection))
 
     def perturbation_vectors(self, descriptions: StoredTable) -> dict[str, Part]:
         """Vectors of the spaces that predictions of perturbations read, where available."""
