@@ -10,6 +10,9 @@ from .expression import axis_genes as axis_genes
 from .expression import csr_of as csr_of
 from .expression import embedding_matrix as embedding_matrix
 from .expression import expression_matrix as expression_matrix
+from .known_vectors import KnownVectors as KnownVectors
+from .known_vectors import Spaces as Spaces
+from .known_vectors import read_spaces as read_spaces
 from .pooled_shards import embed_shards as embed_shards
 from .pooled_shards import shards_of as shards_of
 from .pooling import METHOD as METHOD

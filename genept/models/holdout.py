@@ -200,6 +200,8 @@ class Regime(StrEnum):
     LEAVE_CELL_LINE_OUT = "leave-cell-line-out"
     LEAVE_TISSUE_OUT = "leave-tissue-out"
     LEAVE_DRUG_OUT = "leave-drug-out"
+    LEAVE_TARGET_OUT = "leave-target-out"
+    LEAVE_DRUG_AND_LINE_OUT = "leave-drug-and-line-out"
     RANDOM_PAIRS = "random-pairs"
 
 

@@ -15,9 +15,10 @@ import polars as pl
 
 from genept.benchmarks import Floats
 from genept.datasources import QUESTIONS, Question
+from genept.embeddings import KnownVectors, Spaces
 from genept.perturbations.effects import Effects, Flags, relatives
 from genept.perturbations.paired_aucs import mean_aucs
-from genept.perturbations.votes import KnownVectors, Spaces, Variant, Vote
+from genept.perturbations.votes import Variant, Vote
 
 TEXT: Final = "lsa-384/name-ncbi"
 NETWORK: Final = "network-200/interactions"

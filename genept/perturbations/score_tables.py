@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from genept.datasources import Question
-from genept.embeddings import embedding_matrix
+from genept.embeddings import read_spaces
 from genept.perturbations.arena import SPACES, VARIANTS, score_screen
 from genept.perturbations.unseen import Model, fit_models, predict_unseen
-from genept.perturbations.votes import KnownVectors, Spaces
 from genept.storage import Lake, NewPart, Origin, Part, StoredTable
 
-_CODE: Final = ("genept.perturbations", "genept.schema.tables")
+_CODE: Final = ("genept.perturbations", "genept.embeddings.known_vectors", "genept.schema.tables")
 _LIBRARIES: Final = ("numpy", "scikit-learn")
 
 
@@ -55,7 +54,7 @@ def build_scores(
             described = lake.read(texts, ["ensembl_gene_id", "text"]).rows() if texts else []
             rows = score_screen(
                 lake.read(own), [lake.read(part) for part in others],
-                read_spaces(lake, vectors), dict(described),
+                read_spaces(lake, vectors, SPACES), dict(described),
             )  # fmt: skip
             return [NewPart("perturbation_scores", rows, own.partition)] if rows.height else []
 
@@ -119,30 +118,7 @@ def read_models(lake: Lake, effects: Part, vectors: Mapping[str, Part]) -> dict[
     dict of str to Model
         By question.
     """
-    return fit_models(lake.read(effects), read_spaces(lake, vectors))
-
-
-def read_spaces(lake: Lake, vectors: Mapping[str, Part]) -> Spaces:
-    """Read the vectors of spaces into memory.
-
-    Parameters
-    ----------
-    lake
-        Where the parts are kept.
-    vectors
-        Parts of table `gene_embeddings`, by space.
-
-    Returns
-    -------
-    dict of str to KnownVectors
-        By space, in the order of `SPACES`.
-    """
-    spaces = {}
-    for name in (name for name in SPACES if name in vectors):
-        rows = lake.read_arrow(vectors[name], ["ensembl_gene_id", "embedding"])
-        genes = rows["ensembl_gene_id"].to_pylist()
-        spaces[name] = KnownVectors.of(genes, embedding_matrix(rows))
-    return spaces
+    return fit_models(lake.read(effects), read_spaces(lake, vectors, SPACES))
 
 
 def _origin(vectors: Mapping[str, Part], inputs: Mapping[str, str], screen: Part) -> Origin:

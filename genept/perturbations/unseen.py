@@ -15,9 +15,10 @@ import polars as pl
 
 from genept.benchmarks import Floats
 from genept.datasources import QUESTIONS, Question
+from genept.embeddings import Spaces
 from genept.perturbations.arena import VARIANTS
 from genept.perturbations.effects import Effects
-from genept.perturbations.votes import Matrix, Spaces, Vote
+from genept.perturbations.votes import Matrix, Vote
 
 FOLDS: Final = 5
 SEED: Final = 0

@@ -17,51 +17,12 @@ from numpy.typing import NDArray
 
 from genept.benchmarks import Floats, Indices
 from genept.datasources import Question
+from genept.embeddings import Spaces
 from genept.perturbations.effects import Effects, Flags
 from genept.storage import sha256_of
 
 Matrix = NDArray[np.float32]
 _SMALLEST: Final = 1e-9
-
-
-@dataclass(frozen=True)
-class KnownVectors:
-    """Gene vectors of one space, by Ensembl id.
-
-    Parameters
-    ----------
-    number
-        Row of each gene.
-    vectors
-        Shape (n_genes, dimensions).
-    """
-
-    number: Mapping[str, int]
-    vectors: Matrix
-
-    @classmethod
-    def of(cls, genes: Sequence[str], vectors: Matrix) -> KnownVectors:
-        """Number the genes of a matrix of vectors."""
-        return cls({gene: at for at, gene in enumerate(genes)}, vectors)
-
-    def centred(self, genes: Sequence[str], centre: Floats) -> Matrix:
-        """Unit vectors of genes after the centre is taken off; zero for a gene without a vector."""
-        rows = np.array([self.number.get(gene, -1) for gene in genes], dtype=np.intp)
-        known = rows >= 0
-        result = np.zeros((len(rows), self.vectors.shape[1]), dtype=np.float32)
-        result[known] = self.vectors[rows[known]] - centre.astype(np.float32)
-        length = np.linalg.norm(result, axis=1, keepdims=True)
-        return np.asarray(result / np.where(length > _SMALLEST, length, 1), np.float32)
-
-    def centre(self, genes: Sequence[str]) -> Floats:
-        """Mean vector of those of the genes that have one; zero if none has."""
-        rows = [self.number[gene] for gene in genes if gene in self.number]
-        if not rows:
-            return np.zeros(self.vectors.shape[1])
-        return np.asarray(self.vectors[rows].mean(axis=0, dtype=np.float64))
-
-
-Spaces = Mapping[str, KnownVectors]
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from all_commands import app
 from typer.testing import CliRunner
 
 from genept.cli import perturbation_commands as commands
+from genept.embeddings import KnownVectors
 from genept.perturbations.arena import TEXT
 from genept.perturbations.unseen import fit_models
-from genept.perturbations.votes import KnownVectors
 
 N, MEASURED = 60, 8
 PERTURBED = [f"ENSG{number:011d}" for number in range(N)]

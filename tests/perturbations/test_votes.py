@@ -8,11 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from genept.embeddings import KnownVectors, Spaces
 from genept.perturbations.arena import NAME, TEXT, VARIANTS, score_screen
 from genept.perturbations.effects import Effects, LeakError, family_of
 from genept.perturbations.paired_aucs import AucInterval, ClassPairs, mean_aucs
 from genept.perturbations.unseen import fit_models, predict_unseen
-from genept.perturbations.votes import KnownVectors, Spaces, Vote
+from genept.perturbations.votes import Vote
 
 N, WIDTH, MEASURED = 240, 12, 40
 PERTURBED = [f"ENSG{number:011d}" for number in range(N)]

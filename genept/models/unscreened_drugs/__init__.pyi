@@ -1,0 +1,1 @@
+"""What is meant to be used from outside this package."""
