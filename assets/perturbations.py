@@ -32,7 +32,8 @@ def predicted_perturbations(
 ) -> TableResults:
     """The predictor beside its controls, and its predictions for genes that were not perturbed."""
     lake, effects = platform.lake, perturbation_effects
-    vectors = platform.perturbation_vectors(gene_descriptions) if effects.parts else {}
+    wanted = library.SPACES if effects.parts else ()
+    vectors = platform.available_vectors(wanted, gene_descriptions)
     described = platform.described(gene_descriptions)
     parts = library.build_scores(lake, effects, vectors, described)
     parts += library.build_predictions(lake, effects, vectors, described)

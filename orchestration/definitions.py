@@ -26,6 +26,7 @@ from assets import (
     sources,
     text,
     text_spaces,
+    unscreened_drugs,
 )
 from genept.client import Platform
 from genept.common import Settings
@@ -51,7 +52,8 @@ from orchestration.schedules import (
 
 _MODULES = [
     *(sources, news, nomenclature, collections, inbox_files, text, text_spaces),
-    *(benchmarks, perturbations, drugs, models, predictions, release, operations),
+    *(benchmarks, perturbations, drugs, models, unscreened_drugs),
+    *(predictions, release, operations),
 ]
 
 

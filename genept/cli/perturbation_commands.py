@@ -17,7 +17,7 @@ from genept.client import Platform
 from genept.common import Settings, StoreError, console, open_console, plain_table
 from genept.datasources import CELL_LINES, SCREENS_SOURCE, Question
 from genept.nomenclature import Nomenclature, build_reference_table
-from genept.perturbations import NAME, TEXT, Model, how_to_get, read_models
+from genept.perturbations import NAME, SPACES, TEXT, Model, how_to_get, read_models
 from genept.storage import Part, StoredTable
 
 answer = open_console(soft_wrap=True)
@@ -49,7 +49,7 @@ def perturbation(
         if measured.height:
             _print_measured(gene, cell_line, measured)
             return
-        vectors = platform.perturbation_vectors(descriptions)
+        vectors = platform.available_vectors(SPACES, descriptions)
         try:
             models = read_models(platform.lake, effects, vectors)
         except ValueError as error:

@@ -12,6 +12,7 @@ import polars as pl
 import typer
 from rich.markup import escape
 
+from genept.cli.new_drugs import Asked
 from genept.cli.perturbation_commands import perturbation
 from genept.client import Platform, load_embeddings
 from genept.collections import typed_options, validated_sidecar
@@ -103,21 +104,37 @@ def drugs(
     ] = None,
     top: Annotated[int, typer.Option(help="Drugs to show of each sample.", min=1)] = 10,
     drug: Annotated[list[str] | None, typer.Option(help="Only these drugs.")] = None,
+    new_drug: Annotated[
+        str | None, typer.Option(help="A drug that no screen measured, in place of the measured.")
+    ] = None,
+    targets: Annotated[
+        str | None, typer.Option(help="What the new drug acts on: BRAF,RAF1. Default: as listed.")
+    ] = None,
+    smiles: Annotated[
+        str | None, typer.Option(help="Structure of the new drug. Default: as listed.")
+    ] = None,
     unit: Unit = None,
     option: Options = None,
     out: Out = None,
 ) -> None:
     """Predict the response of each sample in FILE to each drug, with an interval; or abstain.
 
-    Shown first are the drugs to which a sample is more sensitive than the drug's mean says.
+    Shown first are the drugs to which a sample is more sensitive than the drug's mean says. With
+    --new-drug: which samples a drug that no screen measured would act on more, or less.
     """
+    if new_drug is None and (targets or smiles):
+        raise StoreError("--targets and --smiles are of a new drug: name it with --new-drug")
     platform = Platform(Settings())
     known = [name for name in platform.registry.names() if is_drug_model(name)]
     wanted = [f"{PREFIX}{name.removeprefix(PREFIX)}" for name in screen or []]
     served = champions(platform.registry, known, wanted, "a drug screen")
     own = read_file(platform, file, unit, option or ())
 
+    asked = Asked(platform, new_drug, targets, smiles) if new_drug is not None else None
+
     def predict(model: Served) -> pl.DataFrame:
+        if asked is not None:
+            return asked.predict(model, own.samples, released_vectors, top)
         rows = predict_drugs(model, own.samples, released_vectors)
         rows = _only(rows, drug) if drug else rows
         _print_responses(model, rows, top)

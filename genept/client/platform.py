@@ -166,10 +166,12 @@ class Platform(KnownSpaces):
         open_ = collection.redistributable and self.settings.drug_structures is None
         return DrugScreen(id_, open_, responses, self.structures(collection))
 
-    def perturbation_vectors(self, descriptions: StoredTable) -> dict[str, Part]:
-        """Vectors of the spaces that predictions of perturbations read, where available."""
-        ids = (id_.partition("/") for id_ in perturbations.SPACES)
-        spaces = [text.Space(embedder, recipe) for embedder, _, recipe in ids]
+    def available_vectors(self, ids: Iterable[str], descriptions: StoredTable) -> dict[str, Part]:
+        """Vectors of those of the spaces that are available, declared for a release or not."""
+        spaces = [
+            text.Space(embedder, recipe)
+            for embedder, _, recipe in (id_.partition("/") for id_ in ids)
+        ]
         available = [space for space in spaces if self.unavailable(space) is None]
         return {space.id: self.embed(space, descriptions) for space in available}
 

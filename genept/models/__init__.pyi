@@ -1,6 +1,7 @@
 """What is meant to be used from outside this package."""
 
 from .cards import LIMITS as LIMITS
+from .confidence import LEAST_MEASURED as LEAST_MEASURED
 from .diagnosis_tasks import DiagnosisTask as DiagnosisTask
 from .diagnosis_tasks import load_tasks as load_tasks
 from .diagnosis_tasks import tasks_of as tasks_of
@@ -17,11 +18,13 @@ from .serving import SERVED as SERVED
 from .serving import SHADOW as SHADOW
 from .serving import BulkCollection as BulkCollection
 from .serving import Served as Served
+from .serving import VectorsOfSpace as VectorsOfSpace
 from .serving import batch_inference as batch_inference
 from .serving import diagnose as diagnose
 from .training import SEED as SEED
 from .training import train as train
 from .user_samples import Features as Features
 from .user_samples import OtherUnitError as OtherUnitError
+from .user_samples import Samples as Samples
 from .user_samples import UserSamples as UserSamples
 from .user_samples import read_user_samples_limited as read_user_samples_limited

@@ -73,7 +73,7 @@ class Screen:
     responses
         Part of table ``drug_responses``.
     space
-        Name of the representation that is read beside expression.
+        Name of the representation that is read beside expression; None: only expression is.
     smiles
         Structures by name of the drug; a drug without one is known by its name alone.
     """
@@ -83,7 +83,7 @@ class Screen:
     unit: str
     parts: CollectionParts
     responses: Part
-    space: str
+    space: str | None
     smiles: Mapping[str, str]
 
     @cached_property
@@ -95,6 +95,8 @@ class Screen:
     def features(self) -> dict[str, Matrix]:
         """Features of the lines, by representation."""
         expression = expression_features(self.views.expression, self.unit)
+        if self.space is None:
+            return {EXPRESSION: expression}
         embedding = self.views.spaces[self.space]
         both = np.hstack([expression, embedding])
         return {EXPRESSION: expression, EMBEDDING: embedding, BOTH: both}

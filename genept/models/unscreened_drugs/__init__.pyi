@@ -1,1 +1,10 @@
 """What is meant to be used from outside this package."""
+
+from .drug_kernels import REPORTED as REPORTED
+from .drug_kernels import SPACES as SPACES
+from .known_drugs import Drugs as Drugs
+from .profile_ridge import carried_over as carried_over
+from .unscreened_profiles import UnscreenedModel as UnscreenedModel
+from .unscreened_tables import UNSCREENED as UNSCREENED
+from .unscreened_tables import build_unscreened as build_unscreened
+from .unscreened_tables import expression_screen as expression_screen

@@ -5,19 +5,16 @@ What is predicted from it is in `genept.models.unscreened_drugs.profile_ridge`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import numpy as np
-import polars as pl
 from sklearn.feature_extraction.text import CountVectorizer
 
 from genept.embeddings import Spaces
 from genept.models.drug_response.predictors import Floats, drug_features, has_rdkit
-from genept.models.evidence import Labels
-from genept.models.splits import connected_groups
+from genept.models.unscreened_drugs.known_drugs import Drugs
 from genept.storage import sha256_of
 
 TEXT: Final = "lsa-384/name-ncbi-go"
@@ -37,7 +34,6 @@ STATED: Final = "stated targets"
 FINGERPRINTS: Final = "fingerprints"
 PATHWAY: Final = "pathway"
 
-_NOT_IN_NAMES: Final = re.compile(r"[^A-Z0-9]")
 _PATHWAY_SHARE: Final = 0.3
 
 
@@ -74,76 +70,6 @@ class Variant:
 
 VARIANT: Final = Variant()
 """The declared predictor."""
-
-
-@dataclass(frozen=True)
-class Drugs:
-    """Drugs, and what is known of each.
-
-    Parameters
-    ----------
-    names
-        Their ids, unique.
-    synonyms
-        Further names.
-    targets
-        Ensembl ids of the genes that it acts on, and the names of the groups without genes.
-    smiles, pathways
-        Structure and label of the pathway; None where there is none.
-    """
-
-    names: tuple[str, ...]
-    synonyms: tuple[tuple[str, ...], ...]
-    targets: tuple[frozenset[str], ...]
-    smiles: tuple[str | None, ...]
-    pathways: tuple[str | None, ...]
-
-    @classmethod
-    def of(cls, drugs: pl.DataFrame, targets: pl.DataFrame, wanted: Sequence[str]) -> Drugs:
-        """Take drugs from tables `drugs` and `drug_targets`, in the order of their ids in `wanted`.
-
-        An id that the tables lack is a drug of which nothing is known.
-        """
-        named = pl.coalesce("ensembl_gene_id", "group")
-        acts_on = targets.filter(named.is_not_null()).group_by("drug_id").agg(named.unique())
-        sets = {name: frozenset(genes) for name, genes in acts_on.iter_rows()}
-        rows = {row["drug_id"]: row for row in drugs.iter_rows(named=True)}
-        known = [rows.get(name, {}) for name in wanted]
-        return cls(
-            tuple(wanted),
-            tuple(tuple(row.get("synonyms") or ()) for row in known),
-            tuple(sets.get(name, frozenset()) for name in wanted),
-            tuple(row.get("smiles") for row in known),
-            tuple(row.get("pathway") for row in known),
-        )
-
-    def with_drug(self, name: str, targets: frozenset[str], smiles: str | None) -> Drugs:
-        """These drugs and one more, the last, of which its targets and structure are known."""
-        return Drugs(
-            (*self.names, name),
-            (*self.synonyms, ()),
-            (*self.targets, targets),
-            (*self.smiles, smiles),
-            (*self.pathways, None),
-        )
-
-    @property
-    def compounds(self) -> Labels:
-        """Group of each drug; drugs of one name, synonym or structure are in one group."""
-        keys: list[tuple[str, str]] = []
-        for name, further, smiles in zip(self.names, self.synonyms, self.smiles, strict=True):
-            spelled = {_NOT_IN_NAMES.sub("", each.upper()) for each in (name, *further)}
-            keys += [(name, f"name {each}") for each in sorted(spelled)]
-            keys += [(name, f"structure {smiles}")] if smiles else []
-        drugs, shared = zip(*keys, strict=True)
-        group_of = dict(zip(drugs, connected_groups(drugs, shared).tolist(), strict=True))
-        return np.array([group_of[name] for name in self.names])
-
-    def shares_target(self) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-        """Whether two drugs share a target, shape (n, n); the diagonal is True."""
-        shared = np.array([[bool(a & b) for b in self.targets] for a in self.targets], dtype=bool)
-        np.fill_diagonal(shared, True)
-        return shared
 
 
 def kernels(drugs: Drugs, spaces: Spaces, variant: Variant = VARIANT) -> dict[str, Floats]:

@@ -6,26 +6,21 @@ each fold. Nothing here was used to choose the variant: see docs/drugs.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
 import numpy as np
-import polars as pl
-from sklearn.linear_model import RidgeCV
 
-from genept.benchmarks import mean_score
 from genept.embeddings import EXPRESSION, Spaces
-from genept.models.drug_response.predictors import PENALTIES, Floats
-from genept.models.drug_response.regimes import principal_components
+from genept.models.drug_response.predictors import Floats
 from genept.models.drug_response.screen_rows import ScreenRows
 from genept.models.holdout import ANY, FrozenFolds, Regime
 from genept.models.splits import Folds, grouped_folds
 from genept.models.unscreened_drugs.drug_kernels import (
     BOTH,
     CONTROLS,
-    FINGERPRINTS,
     PATHWAY,
     REPORTED,
     STATED,
@@ -33,25 +28,25 @@ from genept.models.unscreened_drugs.drug_kernels import (
     TARGETS,
     TEXT,
     VARIANT,
-    WITH_PATHWAY,
-    Drugs,
     Variant,
     by_targets,
     kernels,
 )
+from genept.models.unscreened_drugs.known_drugs import Drugs
 from genept.models.unscreened_drugs.profile_ridge import (
     LEAST_DRUGS,
     LEAST_LINES,
+    SEED,
     Flags,
     Indices,
     Responses,
     best_kernel,
+    carried_over,
     weights_of,
 )
 
 N_FOLDS: Final = 10
 N_LINE_FOLDS: Final = 5
-SEED: Final = 0
 N_DRAWS: Final = 3
 """How often vectors are shuffled, or drawn, for a control; its score is the mean."""
 
@@ -65,10 +60,14 @@ CHOSEN: Final = "chosen"
 MEAN_PROFILE: Final = "mean profile"
 """The control that knows nothing of drugs: what those of the training have in common."""
 
-MAIN_CONTROLS: Final = (MEAN_PROFILE, STRUCTURES, STATED, PATHWAY, *(f"{TARGETS}@{each}" for each in CONTROLS))
+MAIN_CONTROLS: Final = (
+    MEAN_PROFILE,
+    STRUCTURES,
+    STATED,
+    PATHWAY,
+    *(f"{TARGETS}@{each}" for each in CONTROLS),
+)
 """What every representation is compared with."""
-
-IS_CONTROL: Final = frozenset({FINGERPRINTS, *MAIN_CONTROLS})
 
 
 class SharedTargetError(ValueError):
@@ -109,9 +108,7 @@ class LeftOut:
     @cached_property
     def drugs(self) -> Drugs:
         """What is known of them."""
-        known = self.known
-        columns = (known.names, known.synonyms, known.targets, known.smiles, known.pathways)
-        return Drugs(*(tuple(column[at] for at in self.chosen) for column in columns))
+        return self.known.take(self.chosen)
 
     @cached_property
     def responses(self) -> Responses:
@@ -128,6 +125,11 @@ class LeftOut:
         """Whether two drugs share a target."""
         return self.drugs.shares_target()
 
+    @property
+    def n_compounds(self) -> int:
+        """How many compounds the drugs are."""
+        return len(set(self.drugs.compounds.tolist())) if len(self.chosen) else 0
+
     @cached_property
     def same_compound(self) -> Flags:
         """Whether two drugs are one compound."""
@@ -143,7 +145,10 @@ class LeftOut:
             result[name] = by_targets(self.drugs, own, self.variant.power)
         result[MEAN_PROFILE] = np.eye(len(self.drugs.names))
         used = {name: self.spaces[name] for name in self.variant.spaces if name in self.spaces}
-        for prefix, group in ((TARGETS, used), (TEXT, {k: v for k, v in used.items() if k == TEXT})):
+        for prefix, group in (
+            (TARGETS, used),
+            (TEXT, {k: v for k, v in used.items() if k == TEXT}),
+        ):
             for control, change in CONTROLS.items() if group else ():
                 for draw in range(N_DRAWS):
                     changed = change(np.random.default_rng(draw), group)
@@ -171,6 +176,11 @@ class LeftOut:
         training = np.flatnonzero(kept)
         refuse_leak(self.drugs, training, drug, targets=regime is Regime.LEAVE_TARGET_OUT)
         return training
+
+    @cached_property
+    def scores(self) -> dict[Regime, dict[str, Floats]]:
+        """Those of every regime."""
+        return {regime: self.correlations(regime) for regime in REGIMES}
 
     def correlations(self, regime: Regime) -> dict[str, Floats]:
         """Correlation of each drug's profile and its prediction, by representation.
@@ -221,7 +231,9 @@ class LeftOut:
             on_seen = self.responses.on_lines(seen)
             profiles = np.zeros((len(self.chosen), int(seen.sum())))
             for fold, name in best.items():
-                training, asked = (np.flatnonzero(at) for at in (self.folds != fold, self.folds == fold))
+                training, asked = (
+                    np.flatnonzero(at) for at in (self.folds != fold, self.folds == fold)
+                )
                 weights = weights_of(self.kernels[name], training, asked, self.variant)
                 profiles[asked] = weights @ on_seen.profiles(training)
             features = self.screen.features[EXPRESSION]
@@ -231,30 +243,6 @@ class LeftOut:
             means = self.responses.line_means(self.training(drug, Regime.LEAVE_DRUG_OUT))
             result[drug] = self.responses.correlation(drug, means, predicted[drug])
         return {CHOSEN: result}
-
-
-def carried_over(features: np.ndarray, seen: Flags, profiles: Floats) -> Floats:
-    """Carry profiles over to lines in which nothing was measured, by their expression.
-
-    Parameters
-    ----------
-    features
-        Expression, shape (lines, genes).
-    seen
-        Which lines the profiles are of, shape (lines,).
-    profiles
-        Shape (drugs, seen lines).
-
-    Returns
-    -------
-    NDArray
-        Shape (drugs, other lines).
-    """
-    components = principal_components(features, seen, standardised=True, seed=SEED)
-    Z = components[seen]
-    unit = float((Z**2).sum() / Z.shape[1]) or 1.0
-    ridge = RidgeCV(alphas=PENALTIES * unit, alpha_per_target=True).fit(Z, profiles.T)
-    return np.asarray(ridge.predict(components[~seen]).reshape(-1, len(profiles)).T)
 
 
 def refuse_leak(drugs: Drugs, training: Indices, drug: int, *, targets: bool) -> None:
@@ -286,93 +274,3 @@ def _averaged(scores: Mapping[str, Floats]) -> dict[str, Floats]:
         name: np.mean([scores[each] for each in scores if each.partition("#")[0] == name], axis=0)
         for name in names
     }
-
-
-def score_rows(collection: str, left_out: LeftOut) -> Iterator[dict[str, object]]:
-    """Rows of table `unscreened_drug_scores`: each representation against each main control.
-
-    Parameters
-    ----------
-    collection
-        Id of the screen.
-    left_out
-        The drugs that are left out.
-
-    Yields
-    ------
-    dict
-        A row. The predictor for unseen lines is compared with no other: `other` is null.
-    """
-    groups = left_out.drugs.compounds
-    for regime in REGIMES:
-        scores = left_out.correlations(regime)
-        controls = [name for name in MAIN_CONTROLS if name in scores]
-        for name, values in scores.items():
-            value = mean_score(values, groups, seed=SEED)
-            for other in [each for each in _compared(name, controls) if each in scores] or [None]:
-                row = {
-                    "collection_id": collection,
-                    "regime": str(regime),
-                    "representation": name,
-                    "other": other or "none",
-                    "value": value.value,
-                    "ci_low": value.ci_low,
-                    "ci_high": value.ci_high,
-                    "difference": None,
-                    "difference_low": None,
-                    "difference_high": None,
-                    "n_drugs": len(values),
-                    "is_control": name in IS_CONTROL or "@" in name,
-                    "variant": left_out.variant.sha256,
-                }
-                if other is not None:
-                    gain = mean_score(values - scores[other], groups, seed=SEED)
-                    row |= {
-                        "difference": gain.value,
-                        "difference_low": gain.ci_low,
-                        "difference_high": gain.ci_high,
-                    }
-                yield row
-
-
-def _compared(name: str, controls: Sequence[str]) -> list[str]:
-    """What a representation is compared with: its own controls, too, if it has any."""
-    own = [f"{name}@{control}" for control in CONTROLS]
-    return [other for other in dict.fromkeys([*controls, *own]) if other != name]
-
-
-def left_out_rows(collection: str, left_out: LeftOut) -> pl.DataFrame:
-    """Rows of table `left_out_drugs`: the fold and the score of each drug.
-
-    Parameters
-    ----------
-    collection
-        Id of the screen.
-    left_out
-        The drugs that are left out.
-
-    Returns
-    -------
-    pl.DataFrame
-        One row per regime and drug.
-    """
-    rows = []
-    for regime in REGIMES[:2]:
-        frozen = left_out.frozen(regime)
-        scores = left_out.correlations(regime)[CHOSEN]
-        for at, name in enumerate(left_out.drugs.names):
-            training = left_out.training(at, regime)
-            rows.append(
-                {
-                    "collection_id": collection,
-                    "regime": str(regime),
-                    "drug_id": name,
-                    "group": left_out.drugs.compounds[at],
-                    "fold": int(left_out.folds[at]),
-                    "n_training": len(training),
-                    "n_lines": int(left_out.responses.measured[at].sum()),
-                    "correlation": float(scores[at]),
-                    "folds_sha256": frozen.sha256,
-                }
-            )
-    return pl.DataFrame(rows)

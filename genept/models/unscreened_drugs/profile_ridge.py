@@ -13,8 +13,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import RidgeCV
 
-from genept.models.drug_response.predictors import Floats, ResponsePairs
+from genept.models.drug_response.predictors import PENALTIES, Floats, Matrix, ResponsePairs
+from genept.models.drug_response.regimes import principal_components
 from genept.models.unscreened_drugs.drug_kernels import Variant
 
 Flags = NDArray[np.bool_]
@@ -25,6 +27,7 @@ LEAST_DRUGS: Final = 5
 LEAST_LINES: Final = 30
 """Lines that a drug must be measured in, to be learnt from or scored."""
 
+SEED: Final = 0
 _SMALLEST: Final = 1e-12
 
 
@@ -207,3 +210,27 @@ def best_kernel(
     if not scores:
         raise ValueError(f"drugs can be compared by none of {', '.join(candidates)}")
     return max(scores, key=lambda name: scores[name])
+
+
+def carried_over(features: Matrix, seen: Flags, profiles: Floats) -> Floats:
+    """Carry profiles over to lines in which nothing was measured, by their expression.
+
+    Parameters
+    ----------
+    features
+        Expression, shape (lines, genes).
+    seen
+        Which lines the profiles are of, shape (lines,).
+    profiles
+        Shape (drugs, seen lines).
+
+    Returns
+    -------
+    NDArray
+        Shape (drugs, other lines).
+    """
+    components = principal_components(features, seen, standardised=True, seed=SEED)
+    Z = components[seen]
+    unit = float((Z**2).sum() / Z.shape[1]) or 1.0
+    ridge = RidgeCV(alphas=PENALTIES * unit, alpha_per_target=True).fit(Z, profiles.T)
+    return np.asarray(ridge.predict(components[~seen]).reshape(-1, len(profiles)).T)

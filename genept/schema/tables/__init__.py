@@ -180,6 +180,9 @@ MADE_FROM: Final[Mapping[str, tuple[str, ...]]] = {
     "diagnosis_predictions": ("observations",),
     "sample_diagnoses": ("observations",),
     "drug_response_predictions": ("drug_responses",),
+    "left_out_drugs": ("drug_responses",),
+    "unscreened_drugs": ("drugs",),
+    "unscreened_drug_responses": ("observations", "unscreened_drugs"),
     "model_folds": ("observations",),
 }
 """Tables whose keys a table takes over: a column of the same name has the same values."""

@@ -1,0 +1,230 @@
+"""`genept predict drugs FILE --new-drug …`: a drug that no screen measured, on samples of your own.
+
+The predictor is in `genept.models.unscreened_drugs`; what it is worth is in docs/drugs.md.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import polars as pl
+from rich.markup import escape
+
+from genept.client import Platform
+from genept.common import StoreError, console, open_console, plain_table
+from genept.datasources import Collection
+from genept.embeddings import EXPRESSION, CollectionParts, axis_genes, read_spaces
+from genept.models import LEAST_MEASURED, Samples, Served, VectorsOfSpace
+from genept.models.unscreened_drugs import (
+    SPACES,
+    Drugs,
+    UnscreenedModel,
+    carried_over,
+    expression_screen,
+)
+from genept.nomenclature import (
+    Nomenclature,
+    build_reference_table,
+    key_of,
+    map_targets,
+    split_targets,
+)
+from genept.schema.tables import REASONS
+from genept.storage import Part, StoredTable
+
+answer = open_console(soft_wrap=True)
+ANSWERED, _, UNLIKE, TOO_FEW_GENES = REASONS
+NO_MEASUREMENT: Final = (
+    "Standard deviations of a drug's profile, beyond what every drug does to the sample; below 0 "
+    "is more sensitive. Generated from what is known of the drug, not measured."
+)
+
+
+class Asked:
+    """A drug that is asked about, with what is known of it.
+
+    Parameters
+    ----------
+    platform
+        The installation.
+    name, targets, smiles
+        As given; targets and structure that are None are taken from table `drugs`.
+
+    Raises
+    ------
+    StoreError
+        A target names nothing, or nothing is known of the drug.
+    """
+
+    def __init__(
+        self, platform: Platform, name: str, targets: str | None, smiles: str | None
+    ) -> None:
+        self.platform, self.name, self.smiles = platform, name, smiles
+        self.targets = self._targets(targets) if targets else None
+        if targets is None and smiles is None and not self._listed.height:
+            raise StoreError(
+                f"nothing is known of {name!r}: no list has it; say what it acts on with "
+                "--targets BRAF,RAF1, or give its --smiles"
+            )
+
+    def _targets(self, text: str) -> frozenset[str]:
+        tokens = split_targets(text)
+        meanings = map_targets(tokens, Nomenclature(self.platform.reference.index))
+        known: set[str] = set()
+        for token in tokens:
+            meaning = meanings[token]
+            if meaning.outcome == "unknown":
+                raise StoreError(f"--targets {token!r} names no target: {meaning.evidence}")
+            genes = {id_ for _, id_ in meaning.members}
+            known |= genes or {meaning.group or token}
+            symbols = ", ".join(symbol for symbol, _ in meaning.members) or "no gene"
+            answer.print(f"  {escape(token)}: {meaning.outcome}, {symbols} ({meaning.evidence})")
+        return frozenset(known)
+
+    @cached_property
+    def _genes(self) -> Part:
+        return build_reference_table(self.platform.lake, self.platform.archives, "genes").part()
+
+    @cached_property
+    def _parts(self) -> dict[str, list[Part]]:
+        """Parts of the tables of every collection of samples, by its id."""
+        bulk = [each for each in self.platform.collections if each.kind == "bulk"]
+        return {each.id: self.platform.ingest(each) for each in bulk}
+
+    @cached_property
+    def _tables(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Tables `drugs` and `drug_targets`."""
+        lake = self.platform.lake
+        ingested = [part for parts in self._parts.values() for part in parts]
+        responses = StoredTable.of("drug_responses", ingested)
+        parts = self.platform.drug_parts(self._genes, responses)
+        drugs, targets = (StoredTable.of(name, parts) for name in ("drugs", "drug_targets"))
+        return lake.read(drugs), lake.read(targets)
+
+    @cached_property
+    def _listed(self) -> pl.DataFrame:
+        """Rows of table `drugs` that have this name, by any spelling."""
+        drugs, wanted = self._tables[0], key_of(self.name)
+        named = [
+            any(key_of(name) == wanted for name in (drug, *synonyms))
+            for drug, synonyms in drugs.select("drug_id", "synonyms").iter_rows()
+        ]
+        return drugs.filter(pl.Series(named, dtype=pl.Boolean))
+
+    def predict(
+        self, served: Served, samples: Samples, vectors: VectorsOfSpace, top: int
+    ) -> pl.DataFrame:
+        """Predict the samples' response, print it, and return all rows.
+
+        Parameters
+        ----------
+        served
+            Champion of a screen: gives the genes and the unit that are read, and its domain.
+        samples
+            The samples.
+        vectors
+            Gives gene vectors of a space.
+        top
+            How many samples are shown.
+
+        Returns
+        -------
+        pl.DataFrame
+            observation_id, drug_id, prediction, distance, genes_measured, abstained, reason; the
+            most sensitive sample first.
+        """
+        manifest = served.manifest
+        if (
+            measured := self._listed.filter(pl.col("screens").list.contains(manifest.collection))
+        ).height:
+            answer.print(
+                f"{escape(self.name)} was measured in {manifest.collection} as "
+                f"{escape(measured['drug_id'][0])}: predictions from its own responses are better "
+                f"(--drug {escape(measured['drug_id'][0])!r})"
+            )
+        features, distances, share = served.read(samples, vectors)
+        with console.status("reading the screen and the vectors"):
+            model = self._model(
+                self.platform.catalogue.collections[manifest.collection], manifest.genes
+            )
+            profile = model.profiles
+        known = model.screen.features[EXPRESSION]
+        both = np.vstack([known, features[:, : known.shape[1]]]).astype(np.float32)
+        seen = np.arange(len(both)) < len(known)
+        lines = model.responses.measured.any(axis=0)
+        use = np.concatenate([lines, np.ones(len(features), dtype=np.bool_)])
+        predicted = carried_over(both[use], seen[use], profile[:, lines])[0]
+        reason = np.select(
+            [np.full(len(distances), share < LEAST_MEASURED), distances > 1],
+            [TOO_FEW_GENES, UNLIKE],
+            ANSWERED,
+        )
+        rows = pl.DataFrame(
+            {
+                "observation_id": samples.ids,
+                "drug_id": self.name,
+                "prediction": predicted,
+                "distance": distances,
+                "genes_measured": share,
+                "abstained": reason != ANSWERED,
+                "reason": reason,
+            }
+        ).sort("prediction", "observation_id")
+        self._print(model, manifest.collection, rows, top)
+        return rows
+
+    def _model(self, collection: Collection, genes: tuple[str, ...]) -> UnscreenedModel:
+        lake = self.platform.lake
+        parts = self._parts[collection.id]
+        by_table = {name: StoredTable.of(name, parts) for name in {part.table for part in parts}}
+        axis = by_table["gene_axis"].part(collection.id)
+        if tuple(axis_genes(lake, axis)) != tuple(genes):
+            raise StoreError(f"{collection.id} changed since its model was trained: `genept run`")
+        read = CollectionParts(
+            observations=by_table["observations"].part(collection.id),
+            axis=axis,
+            expression=tuple(by_table["expression"].parts),
+            embeddings={},
+        )
+        (responses,) = by_table["drug_responses"].parts
+        screen = expression_screen(lake, collection, read, responses).rows
+        recipes = [self.platform.recipes[SPACES[0].partition("/")[2]]]
+        usable = [each for each in recipes if not self.platform.knowledge.unavailable(each)]
+        descriptions = StoredTable.of(
+            "gene_descriptions", self.platform.describe(self._genes, usable)
+        )
+        available = self.platform.available_vectors(SPACES, descriptions)
+        known = Drugs.of(*self._tables, screen.drugs.tolist())
+        return UnscreenedModel(
+            screen, self._with_asked(known), read_spaces(lake, available, SPACES)
+        )
+
+    def _with_asked(self, known: Drugs) -> Drugs:
+        listed = Drugs.of(*self._tables, self._listed["drug_id"].to_list())
+        targets, smiles = self.targets, self.smiles
+        if targets is None and listed.names:
+            targets = frozenset[str]().union(*listed.targets)
+        if smiles is None:
+            smiles = next((each for each in listed.smiles if each), None)
+        return known.with_drug(self.name, targets or frozenset(), smiles)
+
+    def _print(self, model: UnscreenedModel, screen: str, rows: pl.DataFrame, top: int) -> None:
+        answer.print(
+            f"\n[bold]{escape(self.name)}[/] as {screen} would see it, compared by "
+            f"{model.compared_by}; nearest: {escape(', '.join(model.evidence(0)) or 'none')}"
+        )
+        shown = (
+            (
+                escape(row["observation_id"]),
+                "–" if row["abstained"] else f"{row['prediction']:+.2f}",
+                f"{row['distance']:.2f}",
+                f"abstains: {row['reason']}" if row["abstained"] else "",
+            )
+            for row in rows.head(top).iter_rows(named=True)
+        )
+        answer.print(plain_table("sample", "prediction", "distance", "", rows=shown))
+        if rows.height > top:
+            answer.print(f"… and {rows.height - top:,} more (--out writes them all)")
+        answer.print(f"[dim]{NO_MEASUREMENT}[/]")
