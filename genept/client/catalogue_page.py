@@ -22,7 +22,7 @@ from genept.client.platform import Platform
 from genept.client.release_lookup import Snippets
 from genept.common import NO_SCRIPTS, visible
 from genept.embeddings import TABLE_OF_KIND, pictures_of
-from genept.models import model_reports
+from genept.models import model_reports, predictor_pages
 from genept.models import release_pages as model_pages
 from genept.nomenclature import mapping_pages
 from genept.release import (
@@ -292,5 +292,6 @@ def _audit_pages(platform: Platform, tables: Mapping[str, StoredTable]) -> dict[
     for table in TABLE_OF_KIND.values():
         pictures = pictures_of(lake, tables["observations"], tables[table])
         pages |= {f"embeddings/{name}.png": picture for name, (_, picture) in pictures.items()}
+    pages |= predictor_pages(lake, tables)
     reports = model_reports(lake, platform.registry, tables["gate_verdicts"])
     return pages | model_pages(reports)

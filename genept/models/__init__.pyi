@@ -7,6 +7,7 @@ from .diagnosis_tasks import load_tasks as load_tasks
 from .diagnosis_tasks import tasks_of as tasks_of
 from .diagnosis_training import bulk_trainings as bulk_trainings
 from .evidence import ModelManifest as ModelManifest
+from .predictor_cards import predictor_pages as predictor_pages
 from .promotion import agreement as agreement
 from .promotion import begin_shadow as begin_shadow
 from .promotion import challenger as challenger
