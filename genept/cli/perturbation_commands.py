@@ -13,6 +13,7 @@ import polars as pl
 import typer
 from rich.markup import escape
 
+from genept.cli.output_files import write_table
 from genept.client import Platform
 from genept.common import Settings, StoreError, console, open_console, plain_table
 from genept.datasources import CELL_LINES, SCREENS_SOURCE, Question
@@ -34,8 +35,6 @@ def perturbation(
     ] = None,
 ) -> None:
     """Predict what knocking GENE down does to other genes, with evidence; or say why not."""
-    from genept.cli.predict_commands import write_table
-
     if cell_line not in CELL_LINES:
         raise StoreError(f"--cell-line {cell_line}: there are {', '.join(CELL_LINES)}")
     platform = Platform(Settings())

@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 from genept.cli.new_drugs import Asked
+from genept.cli.output_files import write_table
 from genept.cli.perturbation_commands import perturbation
 from genept.client import Platform, load_embeddings
 from genept.collections import typed_options, validated_sidecar
@@ -22,8 +23,6 @@ from genept.common import (
     console,
     open_console,
     plain_table,
-    replacement,
-    without_formulas,
 )
 from genept.models import (
     LIMITS,
@@ -292,23 +291,3 @@ def _print_responses(served: Served, rows: pl.DataFrame, top: int) -> None:
     if len(samples) > SHOWN_DRUGS:
         answer.print(f"… and {len(samples) - SHOWN_DRUGS:,} more samples (--out writes them all)")
     answer.print(f"answered {(~rows['abstained']).sum():,} of {rows.height:,} pairs")
-
-
-def write_table(rows: pl.DataFrame, path: Path) -> None:
-    """Write a table as parquet or CSV, by the file's ending: whole, or not at all.
-
-    In CSV, text that a spreadsheet would take for a formula is marked as text.
-
-    Raises
-    ------
-    StoreError
-        For another ending.
-    """
-    if path.suffix not in (".parquet", ".csv"):
-        raise StoreError(f"--out {path}: its ending must be .parquet or .csv")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacement(path, 0o644) as file:
-        if path.suffix == ".parquet":
-            rows.write_parquet(file)
-        else:
-            without_formulas(rows).write_csv(file)

@@ -54,10 +54,14 @@ class Samples:
 
     Parameters
     ----------
+    ids
+        Name of each sample.
     genes
         Ensembl ids of the columns.
     expression
         Samples × genes.
+    unit
+        Unit of the expression, such as ``log2``.
     """
 
     ids: tuple[str, ...]

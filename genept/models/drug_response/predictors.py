@@ -33,7 +33,14 @@ LINE_MEAN: Final = "cell-line-mean"
 class ResponsePairs:
     """Measured pairs of a line and a drug, one entry per pair.
 
-    `tissue` is that of the line; `value` is in ln(µM).
+    Parameters
+    ----------
+    line, drug
+        Numbers of line and drug.
+    tissue
+        Number of the line's tissue.
+    value
+        Response in ln(µM).
     """
 
     line: Codes
@@ -227,7 +234,13 @@ IDENTITY: Final = "drug-identity"
 
 
 def has_rdkit() -> bool:
-    """Whether the optional extra ``chemistry`` is installed."""
+    """Whether the optional extra ``chemistry`` is installed.
+
+    Returns
+    -------
+    bool
+        True if RDKit can be imported.
+    """
     return find_spec("rdkit") is not None
 
 
@@ -236,6 +249,8 @@ def drug_features(drugs: Sequence[str], smiles: Mapping[str, str]) -> tuple[str,
 
     Parameters
     ----------
+    drugs
+        Names of the drugs.
     smiles
         Structure by name of the drug, such as ``CC(=O)Oc1ccccc1C(=O)O``.
 

@@ -174,6 +174,22 @@ def principal_components(
 
     Expression is standardised. Bits of fingerprints are not: one that a single training drug
     has would weigh as much as one that half of them have.
+
+    Parameters
+    ----------
+    features
+        Rows × features.
+    seen
+        Rows that means, spreads and components are computed from, shape (rows,).
+    standardised
+        Whether each feature is divided by its standard deviation.
+    seed
+        Of the decomposition.
+
+    Returns
+    -------
+    NDArray
+        Rows × components.
     """
     X = features.astype(np.float64)
     Z = X - X[seen].mean(axis=0)

@@ -91,6 +91,10 @@ class ScreenRows:
         Of each line: its id, the line as published, its connected group, its tissue.
     features
         Lines × features, by representation.
+    drugs
+        Names of the drugs.
+    pairs
+        Measured pairs.
     """
 
     ids: Labels

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
 
 from genept.embeddings import Spaces
-from genept.models.drug_response.predictors import Floats, drug_features, has_rdkit
+from genept.models.drug_response import Floats, drug_features, has_rdkit
 from genept.models.unscreened_drugs.known_drugs import Drugs
 from genept.storage import sha256_of
 
@@ -38,7 +38,7 @@ _PATHWAY_SHARE: Final = 0.3
 
 
 @dataclass(frozen=True)
-class Variant:
+class DrugVariant:
     """What is declared of the predictor; it was chosen on drugs that the test does not have.
 
     Parameters
@@ -68,12 +68,12 @@ class Variant:
         return sha256_of(asdict(self))
 
 
-VARIANT: Final = Variant()
+VARIANT: Final = DrugVariant()
 """The declared predictor."""
 
 
-def kernels(drugs: Drugs, spaces: Spaces, variant: Variant = VARIANT) -> dict[str, Floats]:
-    """Similarities of drugs by name of what they are told by; 1 on every diagonal.
+def kernels(drugs: Drugs, spaces: Spaces, variant: DrugVariant = VARIANT) -> dict[str, Floats]:
+    """Similarities of drugs by name of what they are compared by; 1 on every diagonal.
 
     Parameters
     ----------
@@ -101,8 +101,8 @@ def kernels(drugs: Drugs, spaces: Spaces, variant: Variant = VARIANT) -> dict[st
     if any(drugs.pathways):
         result[PATHWAY] = by_label(drugs.pathways)
         if BOTH in result:
-            told = result[TARGETS] + _PATHWAY_SHARE * result[PATHWAY]
-            result[WITH_PATHWAY] = together(told / (1 + _PATHWAY_SHARE), result[STRUCTURES])
+            with_label = result[TARGETS] + _PATHWAY_SHARE * result[PATHWAY]
+            result[WITH_PATHWAY] = together(with_label / (1 + _PATHWAY_SHARE), result[STRUCTURES])
     result[STATED] = by_stated_targets(drugs)
     if any(drugs.smiles) and has_rdkit():
         known = {name: each for name, each in zip(drugs.names, drugs.smiles, strict=True) if each}
@@ -140,7 +140,7 @@ def by_targets(drugs: Drugs, spaces: Spaces, power: float) -> Floats:
     return _diagonal(np.maximum(cosines / len(spaces), 0) ** power)
 
 
-def by_structure(smiles: Sequence[str | None], variant: Variant = VARIANT) -> Floats:
+def by_structure(smiles: Sequence[str | None], variant: DrugVariant = VARIANT) -> Floats:
     """Compare structures by the pieces of text that their SMILES have in common (Tanimoto).
 
     Parameters

@@ -14,8 +14,7 @@ from typing import Final
 import numpy as np
 
 from genept.embeddings import EXPRESSION, Spaces
-from genept.models.drug_response.predictors import Floats
-from genept.models.drug_response.screen_rows import ScreenRows
+from genept.models.drug_response import Floats, ScreenRows
 from genept.models.holdout import ANY, FrozenFolds, Regime
 from genept.models.splits import Folds, grouped_folds
 from genept.models.unscreened_drugs.drug_kernels import (
@@ -28,7 +27,7 @@ from genept.models.unscreened_drugs.drug_kernels import (
     TARGETS,
     TEXT,
     VARIANT,
-    Variant,
+    DrugVariant,
     by_targets,
     kernels,
 )
@@ -93,7 +92,7 @@ class LeftOut:
     screen: ScreenRows
     known: Drugs
     spaces: Spaces
-    variant: Variant = field(default=VARIANT)
+    variant: DrugVariant = field(default=VARIANT)
 
     @cached_property
     def _all(self) -> Responses:
@@ -138,7 +137,7 @@ class LeftOut:
 
     @cached_property
     def kernels(self) -> dict[str, Floats]:
-        """Similarities by name of what drugs are told by, and those of controls."""
+        """Similarities by name of what drugs are compared by, and those of controls."""
         result = kernels(self.drugs, self.spaces, self.variant)
         for name in (name for name in REPORTED if name in self.spaces):
             own = {name: self.spaces[name]}

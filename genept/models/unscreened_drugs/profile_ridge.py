@@ -15,9 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 
-from genept.models.drug_response.predictors import PENALTIES, Floats, Matrix, ResponsePairs
-from genept.models.drug_response.regimes import principal_components
-from genept.models.unscreened_drugs.drug_kernels import Variant
+from genept.models.drug_response import (
+    PENALTIES,
+    Floats,
+    Matrix,
+    ResponsePairs,
+    principal_components,
+)
+from genept.models.unscreened_drugs.drug_kernels import DrugVariant
 
 Flags = NDArray[np.bool_]
 Indices = NDArray[np.intp]
@@ -106,7 +111,7 @@ class Responses:
         return float(np.corrcoef(truth, guess)[0, 1])
 
 
-def weights_of(kernel: Floats, training: Indices, asked: Indices, variant: Variant) -> Floats:
+def weights_of(kernel: Floats, training: Indices, asked: Indices, variant: DrugVariant) -> Floats:
     """Weights of the training drugs in each prediction.
 
     Parameters
@@ -127,7 +132,7 @@ def weights_of(kernel: Floats, training: Indices, asked: Indices, variant: Varia
     return np.asarray(np.linalg.solve(_penalised(kernel, training, variant), to_asked).T)
 
 
-def _penalised(kernel: Floats, training: Indices, variant: Variant) -> Floats:
+def _penalised(kernel: Floats, training: Indices, variant: DrugVariant) -> Floats:
     own = kernel[np.ix_(training, training)] + variant.constant
     return np.asarray(own + variant.penalty * np.eye(len(training)))
 
@@ -136,7 +141,7 @@ def left_out_correlations(
     kernel: Floats,
     responses: Responses,
     training: Indices,
-    variant: Variant,
+    variant: DrugVariant,
     together: Flags,
 ) -> Floats:
     """Score every training drug by a fit without it and without those that go with it.
@@ -178,7 +183,7 @@ def best_kernel(
     candidates: Sequence[str],
     responses: Responses,
     training: Indices,
-    variant: Variant,
+    variant: DrugVariant,
     together: Flags,
 ) -> str:
     """Choose by what drugs are compared: the candidate that predicts training drugs best.

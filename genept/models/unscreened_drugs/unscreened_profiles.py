@@ -14,10 +14,9 @@ import numpy as np
 import polars as pl
 
 from genept.embeddings import Spaces
-from genept.models.drug_response.predictors import Floats
-from genept.models.drug_response.screen_rows import ScreenRows
+from genept.models.drug_response import Floats, ScreenRows
 from genept.models.holdout import Regime
-from genept.models.unscreened_drugs.drug_kernels import VARIANT, Variant, kernels
+from genept.models.unscreened_drugs.drug_kernels import VARIANT, DrugVariant, kernels
 from genept.models.unscreened_drugs.known_drugs import Drugs
 from genept.models.unscreened_drugs.left_out import CANDIDATES
 from genept.models.unscreened_drugs.profile_ridge import (
@@ -56,7 +55,7 @@ class UnscreenedModel:
     screen: ScreenRows
     drugs: Drugs
     spaces: Spaces
-    variant: Variant = VARIANT
+    variant: DrugVariant = VARIANT
 
     @cached_property
     def responses(self) -> Responses:

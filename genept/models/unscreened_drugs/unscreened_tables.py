@@ -13,8 +13,7 @@ import polars as pl
 
 from genept.datasources import Collection
 from genept.embeddings import CollectionParts, CollectionTables, read_spaces
-from genept.models.drug_response.predictors import has_rdkit
-from genept.models.drug_response.screens import Screen
+from genept.models.drug_response import Screen, has_rdkit
 from genept.models.stored_models import LIBRARIES
 from genept.models.unscreened_drugs.drug_kernels import REPORTED, VARIANT
 from genept.models.unscreened_drugs.known_drugs import Drugs

@@ -182,7 +182,7 @@ MADE_FROM: Final[Mapping[str, tuple[str, ...]]] = {
     "drug_response_predictions": ("drug_responses",),
     "left_out_drugs": ("drug_responses",),
     "unscreened_drugs": ("drugs",),
-    "unscreened_drug_responses": ("observations", "unscreened_drugs"),
+    "unscreened_drug_responses": ("observations", "drugs"),
     "model_folds": ("observations",),
 }
 """Tables whose keys a table takes over: a column of the same name has the same values."""
