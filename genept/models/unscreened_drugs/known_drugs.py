@@ -89,6 +89,7 @@ class Drugs:
         keys: list[tuple[str, str]] = []
         for name, further, smiles in zip(self.names, self.synonyms, self.smiles, strict=True):
             spelled = {key_of(each) for each in (name, *further)}
+            keys += [(name, f"drug {name}")]
             keys += [(name, f"name {each}") for each in sorted(spelled - {""})]
             keys += [(name, f"structure {smiles}")] if smiles else []
         drugs, shared = zip(*keys, strict=True)
