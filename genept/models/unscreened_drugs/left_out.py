@@ -41,7 +41,9 @@ from genept.models.unscreened_drugs.profile_ridge import (
     Responses,
     best_kernel,
     carried_over,
+    inverse_of,
     weights_of,
+    weights_without,
 )
 
 N_FOLDS: Final = 10
@@ -192,17 +194,27 @@ class LeftOut:
         best = self.best_of_fold(together)
         result = {name: np.zeros(len(self.chosen)) for name in self.kernels}
         result[CHOSEN] = np.zeros(len(self.chosen))
-        for drug in range(len(self.chosen)):
-            training = self.training(drug, regime)
-            if len(training) < LEAST_DRUGS:
-                continue
-            profiles = self.responses.profiles(training)
-            means = self.responses.line_means(training)
-            for name, kernel in self.kernels.items():
-                asked = np.array([drug])
-                weights = weights_of(kernel, training, asked, self.variant)
-                result[name][drug] = self.responses.correlation(drug, means, weights[0] @ profiles)
-            result[CHOSEN][drug] = result[best[int(self.folds[drug])]][drug]
+        for fold in np.unique(self.folds).tolist():
+            outside = np.flatnonzero(self.folds != fold)
+            inverses = {
+                name: inverse_of(kernel, outside, self.variant)
+                for name, kernel in self.kernels.items()
+            }
+            for drug in np.flatnonzero(self.folds == fold):
+                training = self.training(drug, regime)
+                if len(training) < LEAST_DRUGS:
+                    continue
+                kept, means = np.isin(outside, training), self.responses.line_means(training)
+                weights = [
+                    weights_without(
+                        inverse, self.kernels[name][outside, drug] + self.variant.constant, kept
+                    )[kept]
+                    for name, inverse in inverses.items()
+                ]
+                predicted = np.stack(weights) @ self.responses.profiles(training)
+                for name, profile in zip(inverses, predicted, strict=True):
+                    result[name][drug] = self.responses.correlation(drug, means, profile)
+                result[CHOSEN][drug] = result[best[fold]][drug]
         return _averaged(result)
 
     def best_of_fold(self, together: Flags) -> dict[int, str]:

@@ -106,9 +106,9 @@ class Responses:
         """
         seen = self.measured[drug]
         truth, guess = self.deviation[drug, seen] - line_means[seen], predicted[seen]
-        if truth.std() < _SMALLEST or guess.std() < _SMALLEST:
-            return 0.0
-        return float(np.corrcoef(truth, guess)[0, 1])
+        truth, guess = truth - truth.mean(), guess - guess.mean()
+        length = np.sqrt((truth @ truth) * (guess @ guess))
+        return float(truth @ guess / length) if length > _SMALLEST else 0.0
 
 
 def weights_of(kernel: Floats, training: Indices, asked: Indices, variant: DrugVariant) -> Floats:
@@ -135,6 +135,36 @@ def weights_of(kernel: Floats, training: Indices, asked: Indices, variant: DrugV
 def _penalised(kernel: Floats, training: Indices, variant: DrugVariant) -> Floats:
     own = kernel[np.ix_(training, training)] + variant.constant
     return np.asarray(own + variant.penalty * np.eye(len(training)))
+
+
+def weights_without(inverse: Floats, to_asked: Floats, kept: Flags) -> Floats:
+    """Weights in a prediction of a fit from which some training drugs were taken out afterwards.
+
+    By the inverse of a block matrix, so that no other system is solved for each drug.
+
+    Parameters
+    ----------
+    inverse
+        Inverse of the penalised similarities of the training drugs, shape (n, n).
+    to_asked
+        Similarities of the training drugs to the one that is asked about, shape (n,).
+    kept
+        Which training drugs are kept, shape (n,).
+
+    Returns
+    -------
+    NDArray
+        Shape (n,); 0 for a drug that was taken out.
+    """
+    out = np.flatnonzero(~kept)
+    weights = inverse @ np.where(kept, to_asked, 0)
+    weights -= inverse[:, out] @ np.linalg.solve(inverse[np.ix_(out, out)], weights[out])
+    return np.where(kept, weights, 0)
+
+
+def inverse_of(kernel: Floats, training: Indices, variant: DrugVariant) -> Floats:
+    """Inverse of the penalised similarities of training drugs, shape (n, n)."""
+    return np.asarray(np.linalg.inv(_penalised(kernel, training, variant)))
 
 
 def left_out_correlations(
@@ -167,7 +197,7 @@ def left_out_correlations(
         Correlations, shape (len(training),).
     """
     profiles, means = responses.profiles(training), responses.line_means(training)
-    inverse = np.linalg.inv(_penalised(kernel, training, variant))
+    inverse = inverse_of(kernel, training, variant)
     coefficients = inverse @ profiles
     result = np.zeros(len(training))
     for at, drug in enumerate(training):
