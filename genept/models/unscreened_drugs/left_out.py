@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from genept.embeddings import EXPRESSION, Spaces
 from genept.models.drug_response import Floats, ScreenRows
@@ -181,7 +182,8 @@ class LeftOut:
     @cached_property
     def scores(self) -> dict[Regime, dict[str, Floats]]:
         """Those of every regime."""
-        return {regime: self.correlations(regime) for regime in REGIMES}
+        with threadpool_limits(1):  # for matrices this small, a second thread costs more
+            return {regime: self.correlations(regime) for regime in REGIMES}
 
     def correlations(self, regime: Regime) -> dict[str, Floats]:
         """Correlation of each drug's profile and its prediction, by representation.
