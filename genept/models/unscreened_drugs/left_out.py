@@ -158,6 +158,11 @@ class LeftOut:
                     result[name] = by_targets(self.drugs, changed, self.variant.power)
         return result
 
+    @property
+    def comparable(self) -> bool:
+        """Whether there is anything that drugs may be compared by."""
+        return not self.kernels.keys().isdisjoint(CANDIDATES)
+
     def frozen(self, regime: Regime) -> FrozenFolds:
         """The folds as they are published."""
         names = np.array(self.drugs.names)

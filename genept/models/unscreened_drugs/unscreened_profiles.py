@@ -32,7 +32,15 @@ from genept.models.unscreened_drugs.unscreened_scores import Gate
 
 N_EVIDENCE: Final = 5
 NOTHING_KNOWN: Final = "neither a target with a vector nor a structure is known"
+LIKE_NONE: Final = "by what drugs of this screen are compared by, it is like no measured drug"
 ANSWERED: Final = "answered"
+_ABOUT: Final = {
+    **dict.fromkeys(("collection_id", "drug_id", "compared_by", "regime"), pl.String),
+    "expected_correlation": pl.Float64,
+    "evidence": pl.List(pl.String),
+    "abstained": pl.Boolean,
+    "reason": pl.String,
+}
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,11 @@ class UnscreenedModel:
         """Numbers of the drugs that are asked about."""
         return np.arange(len(self.screen.drugs), len(self.drugs.names))
 
+    @property
+    def comparable(self) -> bool:
+        """Whether there are enough drugs to learn from."""
+        return len(self.training) >= LEAST_DRUGS
+
     @cached_property
     def compared_by(self) -> str:
         """What drugs are compared by, chosen on those of the training.
@@ -104,7 +117,7 @@ class UnscreenedModel:
         ValueError
             There are fewer than `LEAST_DRUGS` to learn from.
         """
-        if len(self.training) < LEAST_DRUGS:
+        if not self.comparable:
             raise ValueError(
                 f"{len(self.training)} drugs of the screen have a known target or structure and "
                 f"{LEAST_LINES} lines; at least {LEAST_DRUGS} are needed"
@@ -141,6 +154,12 @@ class UnscreenedModel:
         targets = self.drugs.targets[self.asked[place]]
         return any(targets & self.drugs.targets[at] for at in self.training)
 
+    def reason(self, place: int) -> str:
+        """Why nothing is predicted of a drug; ``answered`` if it is."""
+        if not self.described[self.asked[place]]:
+            return NOTHING_KNOWN
+        return ANSWERED if self.evidence(place) else LIKE_NONE
+
     def rows(self, collection: str, gate: Gate) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Rows of tables `unscreened_drugs` and `unscreened_drug_responses`.
 
@@ -159,7 +178,7 @@ class UnscreenedModel:
         about = []
         for place, number in enumerate(self.asked):
             regime = Regime.LEAVE_DRUG_OUT if self.shares_target(place) else Regime.LEAVE_TARGET_OUT
-            reason = gate.refusal or (ANSWERED if self.described[number] else NOTHING_KNOWN)
+            reason = gate.refusal or self.reason(place)
             answered = reason == ANSWERED
             about.append(
                 {
@@ -173,7 +192,7 @@ class UnscreenedModel:
                     "reason": reason,
                 }
             )
-        drugs = pl.DataFrame(about, schema_overrides={"expected_correlation": pl.Float64})
+        drugs = pl.DataFrame(about, schema=_ABOUT)
         predicted = np.flatnonzero(~drugs["abstained"].to_numpy())
         lines = np.flatnonzero(self.responses.measured.any(axis=0))
         names = np.array(self.drugs.names)[self.asked[predicted]]

@@ -5,7 +5,7 @@ What they hold is computed in the neighbours of this module.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -18,6 +18,7 @@ from genept.models.stored_models import LIBRARIES
 from genept.models.unscreened_drugs.drug_kernels import REPORTED, VARIANT
 from genept.models.unscreened_drugs.known_drugs import Drugs
 from genept.models.unscreened_drugs.left_out import N_FOLDS, LeftOut
+from genept.models.unscreened_drugs.profile_ridge import LEAST_DRUGS
 from genept.models.unscreened_drugs.unscreened_profiles import UnscreenedModel
 from genept.models.unscreened_drugs.unscreened_scores import Gate, left_out_rows, score_rows
 from genept.storage import Lake, NewPart, Origin, Part, StoredTable
@@ -103,13 +104,22 @@ def _of_screen(
 ) -> tuple[list[Part], str]:
     known = {part.table + str(part.number): part.sha256 for part in (*drugs.parts, *targets.parts)}
     read = {f"space {name}": part.sha256 for name, part in vectors.items()}
-    settings = {"screen": screen.collection, "variant": VARIANT.sha256, "rdkit": has_rdkit()}
+    settings: dict[str, object] = {
+        "screen": screen.collection,
+        "variant": VARIANT.sha256,
+        "rdkit": has_rdkit(),
+    }
+    if any(_is_restricted(part) for part in (*drugs.parts, *targets.parts)):
+        settings["redistributable"] = False
     origin = Origin(_CODE, {**screen.inputs, **known, **read}, settings, LIBRARIES)
     step = f"models/unscreened-drugs-{screen.collection}"
     parts = lake.build(step, origin, partial(_compute, lake, screen, drugs, targets, vectors))
     scores = [lake.read(part) for part in parts if part.table == SCORES[0]]
     if not scores:
-        return parts, f"fewer than {N_FOLDS} compounds of the screen have a stated target"
+        return parts, (
+            f"fewer than {N_FOLDS} compounds of the screen have a stated target, or neither a "
+            f"vector nor a structure is available for {LEAST_DRUGS} of its drugs"
+        )
     return parts, "; ".join(Gate.of(pl.concat(scores)).findings)
 
 
@@ -124,11 +134,11 @@ def _compute(
     measured = screen.rows.drugs.tolist()
     spaces = read_spaces(lake, vectors, REPORTED)
     left_out = LeftOut(screen.rows, Drugs.of(*tables, measured), spaces)
-    if left_out.n_compounds < N_FOLDS:
+    known = Drugs.of(*tables, [*measured, *_not_measured(tables[0], measured)])
+    model = UnscreenedModel(screen.rows, known, spaces)
+    if left_out.n_compounds < N_FOLDS or not left_out.comparable or not model.comparable:
         return []
     scores = pl.DataFrame([*score_rows(screen.collection, left_out)], infer_schema_length=None)
-    others = sorted(set(tables[0]["drug_id"]) - set(measured))
-    model = UnscreenedModel(screen.rows, Drugs.of(*tables, [*measured, *others]), spaces)
     about, predicted = model.rows(screen.collection, Gate.of(scores))
     rows = (scores, left_out_rows(screen.collection, left_out), about, predicted)
     return [
@@ -136,3 +146,14 @@ def _compute(
         for name, table in zip(UNSCREENED, rows, strict=True)
         if table.height
     ]
+
+
+def _not_measured(drugs: pl.DataFrame, measured: Sequence[str]) -> list[str]:
+    """Drugs of which a screen measured no name."""
+    own = drugs.filter(pl.col("drug_id").is_in(measured))["compound"].drop_nulls().to_list()
+    same = pl.col("compound").is_in(own).fill_null(value=False)
+    return drugs.filter(~same & ~pl.col("drug_id").is_in(measured))["drug_id"].sort().to_list()
+
+
+def _is_restricted(part: Part) -> bool:
+    return part.origin.get("settings", {}).get("redistributable") is False
