@@ -218,3 +218,32 @@ def test_screens_of_perturbations_that_are_restricted_are_left_out(lake: Lake, t
     assert not any(kept[name].parts for name in screens)
     assert set(left_out) == {"closed", "my-screen"}
     assert kept["genes"] == tables["genes"]
+
+
+def test_predictions_of_a_restricted_screen_are_left_out(lake: Lake, tables) -> None:
+    """Of drugs that it did not measure, and how well its own were predicted; others stay."""
+    names = (
+        *("unscreened_drug_scores", "left_out_drugs"),
+        *("unscreened_drugs", "unscreened_drug_responses"),
+    )
+    both = {
+        name: lake.assemble(
+            name,
+            [
+                part
+                for collection in ("open", "closed")
+                for part in store_table(lake, name, rows_of(name, [collection])).parts
+            ],
+        )
+        for name in names
+    }
+    kept, left_out = passed_on(lake, tables | both, "leave_out")
+    assert left_out == ("closed",)
+    staged = stage(lake, "tests/unscreened", tables | both)
+    for name in names:
+        assert [part.partition for part in kept[name].parts] == [("open",)]
+        assert set(lake.read(kept[name])["collection_id"]) == {"open"}
+        marks = {file.partition[0]: file.redistributable for file in staged[name].files}
+        assert marks == {"open": True, "closed": False}
+    with pytest.raises(LicenceError, match="^closed may not be redistributed"):
+        passed_on(lake, tables | both, "refuse")
