@@ -36,6 +36,7 @@ from genept.storage import Part, StoredTable
 
 answer = open_console(soft_wrap=True)
 ANSWERED, _, UNLIKE, TOO_FEW_GENES = REASONS
+_COMPOUND: Final = pl.coalesce("compound", "drug_id")
 NO_MEASUREMENT: Final = (
     "Standard deviations of a drug's profile, beyond what every drug does to the sample; below 0 "
     "is more sensitive. Generated from what is known of the drug, not measured."
@@ -55,22 +56,30 @@ class Asked:
     Raises
     ------
     StoreError
-        A target names nothing, or nothing is known of the drug.
+        A target names nothing, nothing is known of the drug, or its name is that of several.
     """
 
     def __init__(
         self, platform: Platform, name: str, targets: str | None, smiles: str | None
     ) -> None:
         self.platform, self.name, self.smiles = platform, name, smiles
+        if not key_of(name):
+            raise StoreError(f"--new-drug {name!r}: a name has letters or digits")
         self.targets = self._targets(targets) if targets else None
-        if targets is None and smiles is None and not self._listed.height:
+        if not targets and not smiles and not self._listed.height:
+            if several := self._compounds:
+                raise StoreError(
+                    f"{name!r} is a synonym of {' and '.join(several)}: name one of them, or say "
+                    "what it acts on with --targets"
+                )
             raise StoreError(
                 f"nothing is known of {name!r}: no list has it; say what it acts on with "
                 "--targets BRAF,RAF1, or give its --smiles"
             )
 
     def _targets(self, text: str) -> frozenset[str]:
-        tokens = split_targets(text)
+        if not (tokens := split_targets(text)):
+            raise StoreError(f"--targets {text!r} names no target: give genes, such as BRAF,RAF1")
         meanings = map_targets(tokens, Nomenclature(self.platform.reference.index))
         known: set[str] = set()
         for token in tokens:
@@ -80,7 +89,8 @@ class Asked:
             genes = {id_ for _, id_ in meaning.members}
             known |= genes or {meaning.group or token}
             symbols = ", ".join(symbol for symbol, _ in meaning.members) or "no gene"
-            answer.print(f"  {escape(token)}: {meaning.outcome}, {symbols} ({meaning.evidence})")
+            read = f"{token}: {meaning.outcome}, {symbols} ({meaning.evidence})"
+            answer.print(f"  {escape(read)}")
         return frozenset(known)
 
     @cached_property
@@ -104,14 +114,24 @@ class Asked:
         return lake.read(drugs), lake.read(targets)
 
     @cached_property
+    def _compounds(self) -> list[str]:
+        """Compounds of table `drugs` that have this name, by any spelling.
+
+        A drug's own name comes before synonyms: a list may have it as one of another drug, too.
+        """
+        drugs, wanted = self._tables[0].with_columns(_COMPOUND), key_of(self.name)
+        rows = drugs.select("compound", "drug_id", "synonyms").rows()
+        own = {compound for compound, drug, _ in rows if key_of(drug) == wanted}
+        further = {
+            compound for compound, _, names in rows if wanted in {key_of(name) for name in names}
+        }
+        return sorted(own or further)
+
+    @cached_property
     def _listed(self) -> pl.DataFrame:
-        """Rows of table `drugs` that have this name, by any spelling."""
-        drugs, wanted = self._tables[0], key_of(self.name)
-        named = [
-            any(key_of(name) == wanted for name in (drug, *synonyms))
-            for drug, synonyms in drugs.select("drug_id", "synonyms").iter_rows()
-        ]
-        return drugs.filter(pl.Series(named, dtype=pl.Boolean))
+        """Rows of table `drugs` of this drug, under any name; none if it may be several."""
+        compounds = self._compounds if len(self._compounds) == 1 else []
+        return self._tables[0].filter(_COMPOUND.is_in(compounds))
 
     def predict(
         self, served: Served, samples: Samples, vectors: VectorsOfSpace, top: int
@@ -142,7 +162,7 @@ class Asked:
             answer.print(
                 f"{escape(self.name)} was measured in {manifest.collection} as "
                 f"{escape(measured['drug_id'][0])}: predictions from its own responses are better "
-                f"(--drug {escape(measured['drug_id'][0])!r})"
+                f"(--drug {escape(repr(measured['drug_id'][0]))})"
             )
         features, distances, share = served.read(samples, vectors)
         with console.status("reading the screen and the vectors"):
@@ -159,7 +179,7 @@ class Asked:
         reason = np.select(
             [np.full(len(distances), share < LEAST_MEASURED), distances > 1],
             [TOO_FEW_GENES, UNLIKE],
-            ANSWERED,
+            model.reason(0),
         )
         rows = pl.DataFrame(
             {
@@ -177,7 +197,11 @@ class Asked:
 
     def _model(self, collection: Collection, genes: tuple[str, ...]) -> UnscreenedModel:
         lake = self.platform.lake
-        parts = self._parts[collection.id]
+        if (parts := self._parts.get(collection.id)) is None:
+            raise StoreError(
+                f"{collection.id} is not among the collections of this installation: nothing is "
+                "read of its screen (GENEPT_COLLECTIONS)"
+            )
         by_table = {name: StoredTable.of(name, parts) for name in {part.table for part in parts}}
         axis = by_table["gene_axis"].part(collection.id)
         if tuple(axis_genes(lake, axis)) != tuple(genes):

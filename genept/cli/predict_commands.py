@@ -127,9 +127,8 @@ def drugs(
     known = [name for name in platform.registry.names() if is_drug_model(name)]
     wanted = [f"{PREFIX}{name.removeprefix(PREFIX)}" for name in screen or []]
     served = champions(platform.registry, known, wanted, "a drug screen")
-    own = read_file(platform, file, unit, option or ())
-
     asked = Asked(platform, new_drug, targets, smiles) if new_drug is not None else None
+    own = read_file(platform, file, unit, option or ())
 
     def predict(model: Served) -> pl.DataFrame:
         if asked is not None:

@@ -1,4 +1,4 @@
-"""The declared predictor on real GDSC2, where a mirror has the list of compounds: bars, controls."""
+"""The declared predictor on real GDSC2, where a mirror has the list of compounds: its bars."""
 
 from __future__ import annotations
 
