@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import gene, reference_of
 from planted_drugs import N_LINES, Planted, planted
@@ -209,3 +209,35 @@ def test_hashes_of_folds_depend_on_the_regime_and_not_on_the_order(left_out: Lef
     )  # fmt: skip
     assert moved.sha256 == first.sha256
     assert first.regime is Regime.LEAVE_DRUG_OUT
+
+
+@settings(max_examples=4)
+@given(st.integers(0, 1000))
+def test_scores_do_not_depend_on_the_order_of_drugs_or_lines(seed: int) -> None:
+    rng, screen = np.random.default_rng(seed), TIED.screen
+    drugs, lines = (rng.permutation(len(names)) for names in (screen.drugs, screen.ids))
+    pairs = rng.permutation(len(screen.pairs.value))
+    moved = screen.pairs.take(pairs)
+    place, row = np.argsort(drugs), np.argsort(lines)
+    other = LeftOut(
+        replace(
+            screen,
+            ids=screen.ids[lines],
+            groups=screen.groups[lines],
+            features={name: matrix[lines] for name, matrix in screen.features.items()},
+            drugs=screen.drugs[drugs],
+            pairs=replace(moved, line=row[moved.line], drug=place[moved.drug]),
+        ),
+        TIED.drugs.take(drugs),
+        TIED.spaces,
+    )
+    expected = TIED_LEFT_OUT
+    np.testing.assert_array_equal(other.folds, expected.folds[drugs])
+    for regime in REGIMES:
+        assert other.frozen(regime).sha256 == expected.frozen(regime).sha256
+        for name, values in expected.scores[regime].items():
+            found = other.scores[regime][name]
+            np.testing.assert_allclose(found, values[drugs], atol=1e-5, err_msg=f"{regime} {name}")
+
+
+TIED_LEFT_OUT = TIED.left_out
