@@ -29,18 +29,13 @@ from genept.models.unscreened_drugs.profile_ridge import (
     weights_of,
 )
 from genept.models.unscreened_drugs.unscreened_scores import Gate
+from genept.schema.tables import TABLES
 
 N_EVIDENCE: Final = 5
 NOTHING_KNOWN: Final = "neither a target with a vector nor a structure is known"
 LIKE_NONE: Final = "by what drugs of this screen are compared by, it is like no measured drug"
 ANSWERED: Final = "answered"
-_ABOUT: Final = {
-    **dict.fromkeys(("collection_id", "drug_id", "compared_by", "regime"), pl.String),
-    "expected_correlation": pl.Float64,
-    "evidence": pl.List(pl.String),
-    "abstained": pl.Boolean,
-    "reason": pl.String,
-}
+_ABOUT: Final = pl.DataFrame(TABLES["unscreened_drugs"].schema().empty_table()).schema
 
 
 @dataclass(frozen=True)
