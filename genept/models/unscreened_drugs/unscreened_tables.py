@@ -33,7 +33,12 @@ _CODE: Final = (
     "genept.models.drug_response",
     "genept.models.splits",
     "genept.models.holdout",
+    "genept.models.user_samples",
+    "genept.benchmarks.scores",
     "genept.embeddings.known_vectors",
+    "genept.embeddings.expression",
+    "genept.embeddings.representations",
+    "genept.nomenclature.target_groups",
     "genept.schema.tables",
 )
 

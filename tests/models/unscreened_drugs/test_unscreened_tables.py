@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +14,16 @@ from planted import a_collection
 from planted_drug_tables import ingested, listed, stored, vectors_of
 from planted_drugs import N_TARGETS, planted
 
-from genept.embeddings import CollectionTables
+from genept.benchmarks import mean_score
+from genept.embeddings import CollectionTables, embedding_matrix, read_spaces, read_views
+from genept.models.drug_response import principal_components
+from genept.models.splits import grouped_folds
 from genept.models.unscreened_drugs import UNSCREENED, build_unscreened
 from genept.models.unscreened_drugs.drug_kernels import ONTOLOGY, TEXT
+from genept.models.unscreened_drugs.left_out import refuse_leak
+from genept.models.unscreened_drugs.unscreened_tables import _CODE
+from genept.models.user_samples import expression_features
+from genept.nomenclature import key_of
 from genept.release.staging import passed_on
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
@@ -171,3 +178,14 @@ def test_screens_without_lines_of_their_own_are_not_built(lake: Lake) -> None:
     assert build_unscreened(of, *listed(lake, screen), {}) == ([], {})
     assert build_unscreened(replace(of, collections=[]), *listed(lake, screen), {}) == ([], {})
     assert {TEXT, ONTOLOGY} == set(screen.spaces)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        mean_score, expression_features, read_views, read_spaces, embedding_matrix, key_of,
+        grouped_folds, principal_components, refuse_leak,
+    ],
+)  # fmt: skip
+def test_a_step_depends_on_the_code_that_decides_its_rows(function: Callable[..., Any]) -> None:
+    assert any(f"{function.__module__}.".startswith(f"{name}.") for name in _CODE), function
