@@ -65,15 +65,14 @@ def predictor_pages(lake: Lake, tables: Mapping[str, StoredTable]) -> dict[str, 
     dict of str to bytes
         Markdown by path, such as ``predictors/unscreened-drugs-gdsc.md``.
     """
-    screens, effects, drug_scores, drugs = (
-        lake.read(tables[name])
-        for name in (
-            *("perturbation_screens", "perturbation_scores"),
-            *("unscreened_drug_scores", "unscreened_drugs"),
-        )
-    )
-    cards = {f"perturbations-{of}": card for of, card in perturbation_cards(screens, effects)}
-    cards |= {f"unscreened-drugs-{of}": card for of, card in drug_cards(drug_scores, drugs)}
+    cards: dict[str, PredictorCard] = {}
+    for prefix, cards_of, names in (
+        ("perturbations", perturbation_cards, ("perturbation_screens", "perturbation_scores")),
+        ("unscreened-drugs", drug_cards, ("unscreened_drug_scores", "unscreened_drugs")),
+    ):
+        if all(tables[name].parts for name in names):
+            read = [lake.read(tables[name]) for name in names]
+            cards |= {f"{prefix}-{of}": card for of, card in cards_of(*read)}
     return {f"predictors/{name}.md": card.markdown.encode() for name, card in cards.items()}
 
 

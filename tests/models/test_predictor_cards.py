@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import polars as pl
+from declared_rows import store_table
 
-from genept.models.predictor_cards import drug_cards, perturbation_cards
+from genept.models.predictor_cards import drug_cards, perturbation_cards, predictor_pages
+from genept.storage.lake import Lake
 
 SCORES = pl.DataFrame(
     {
@@ -62,3 +64,23 @@ def test_a_card_of_perturbations_escapes_what_comes_from_sources() -> None:
     assert [line.split(" | ")[0] for line in lines if line.startswith("| ")][2:] == [
         "| chosen", "| chosen", "| mean profile",
     ]  # fmt: skip
+
+
+def test_a_release_without_screens_has_no_cards(lake: Lake) -> None:
+    names = (
+        *("perturbation_screens", "perturbation_scores"),
+        *("unscreened_drug_scores", "unscreened_drugs"),
+    )
+    empty = {name: lake.assemble(name, []) for name in names}
+    assert predictor_pages(lake, empty) == {}
+
+
+def test_cards_are_pages_of_the_release_by_screen(lake: Lake) -> None:
+    names = ("unscreened_drug_scores", "unscreened_drugs")
+    tables = {name: store_table(lake, name) for name in names}
+    tables |= {
+        name: lake.assemble(name, []) for name in ("perturbation_screens", "perturbation_scores")
+    }
+    (path,) = predictor_pages(lake, tables)
+    assert path.startswith("predictors/unscreened-drugs-collection_id-")
+    assert path.endswith(".md")
