@@ -23,7 +23,7 @@ from genept.models.unscreened_drugs.left_out import (
     SharedTargetError,
     refuse_leak,
 )
-from genept.models.unscreened_drugs.profile_ridge import LEAST_LINES
+from genept.models.unscreened_drugs.profile_ridge import LEAST_LINES, weights_of
 from genept.nomenclature import Nomenclature, map_targets
 
 DRUG, TARGET, BOTH_OUT = REGIMES
@@ -60,6 +60,18 @@ def test_a_planted_relation_is_found_and_controls_are_worse(left_out: LeftOut) -
     assert left_out.scores[DRUG]["stated targets"].mean() > 0.4, "the other drug of the target is"
     assert left_out.scores[BOTH_OUT].keys() == {CHOSEN}
     assert left_out.scores[BOTH_OUT][CHOSEN].mean() > 0.4
+
+
+@pytest.mark.parametrize("regime", [DRUG, TARGET])
+def test_scores_are_those_of_a_fit_for_each_drug(left_out: LeftOut, regime: Regime) -> None:
+    responses, kernel = left_out.responses, left_out.kernels[TARGETS]
+    refitted = []
+    for drug in range(len(left_out.chosen)):
+        training = left_out.training(drug, regime)
+        weights = weights_of(kernel, training, np.array([drug]), left_out.variant)
+        predicted = weights[0] @ responses.profiles(training)
+        refitted.append(responses.correlation(drug, responses.line_means(training), predicted))
+    np.testing.assert_allclose(left_out.scores[regime][TARGETS], refitted, atol=1e-9)
 
 
 def test_of_noise_nothing_is_predicted() -> None:

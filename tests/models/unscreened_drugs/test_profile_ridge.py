@@ -14,8 +14,10 @@ from genept.models.unscreened_drugs.profile_ridge import (
     Responses,
     best_kernel,
     carried_over,
+    inverse_of,
     left_out_correlations,
     weights_of,
+    weights_without,
 )
 
 
@@ -92,6 +94,21 @@ def test_weights_are_those_of_kernel_ridge_regression(screen) -> None:
         weights_of(kernel, training, asked, VARIANT) @ responses.profiles(training),
         model.predict(own[np.ix_(asked, training)]),
     )
+
+
+def test_drugs_are_taken_out_of_an_inverse_as_by_a_refit(screen) -> None:
+    _, _, kernel = screen
+    training, asked = np.arange(0, 44), np.array([45])
+    rng = np.random.default_rng(0)
+    inverse = inverse_of(kernel, training, VARIANT)
+    to_asked = kernel[training, 45] + VARIANT.constant
+    for n_out in (0, 1, 7, 40):
+        kept = np.ones(len(training), dtype=bool)
+        kept[rng.permutation(len(training))[:n_out]] = False
+        found = weights_without(inverse, to_asked, kept)
+        assert not found[~kept].any()
+        expected = weights_of(kernel, training[kept], asked, VARIANT)[0]
+        np.testing.assert_allclose(found[kept], expected, atol=1e-12)
 
 
 def test_the_kernel_that_predicts_training_drugs_is_chosen(screen) -> None:
