@@ -207,7 +207,7 @@ class LeftOut:
                 name: inverse_of(kernel, outside, self.variant)
                 for name, kernel in self.kernels.items()
             }
-            for drug in np.flatnonzero(self.folds == fold):
+            for drug in np.flatnonzero(self.folds == fold).tolist():
                 training = self.training(drug, regime)
                 if len(training) < LEAST_DRUGS:
                     continue
