@@ -5,6 +5,7 @@ import dagster as dg  # reads annotations at run time: no `from __future__ impor
 from assets.declarations import MEMORY, declared_outs, inputs
 from assets.results import Context, PlatformResource, TableResults, table_results
 from genept import perturbations as library
+from genept.datasources import gene_group_file
 from genept.storage import StoredTable
 
 SCREENS = ("perturbation_screens", "perturbation_effects")
@@ -34,6 +35,15 @@ def predicted_perturbations(
     lake, effects = platform.lake, perturbation_effects
     vectors = platform.perturbation_vectors(gene_descriptions) if effects.parts else {}
     described = platform.described(gene_descriptions)
-    parts = library.build_scores(lake, effects, vectors, described)
+    groups = gene_group_file(platform.archives)
+    parts = library.build_scores(lake, effects, vectors, described, groups)
     parts += library.build_predictions(lake, effects, vectors, described)
-    yield from table_results(lake, PREDICTED, parts, spaces=", ".join(vectors) or "none")
+    yield from table_results(
+        lake,
+        PREDICTED,
+        parts,
+        spaces=", ".join(vectors) or "none",
+        families=f"stems of symbols and groups of {groups.release}"
+        if groups
+        else "stems of symbols",
+    )

@@ -21,6 +21,8 @@ from .gene_files import read_gene_info as read_gene_info
 from .gene_files import read_gene_types as read_gene_types
 from .gene_files import read_hgnc_complete_set as read_hgnc_complete_set
 from .gene_files import read_hgnc_withdrawn as read_hgnc_withdrawn
+from .gene_groups import gene_group_file as gene_group_file
+from .gene_groups import read_gene_groups as read_gene_groups
 from .gene_knowledge import read_gaf as read_gaf
 from .gene_knowledge import read_gene_summary as read_gene_summary
 from .gene_knowledge import read_interactions as read_interactions

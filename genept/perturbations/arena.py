@@ -15,7 +15,8 @@ import polars as pl
 
 from genept.benchmarks import Floats
 from genept.datasources import QUESTIONS, Question
-from genept.perturbations.effects import Effects, Flags, relatives
+from genept.perturbations.effects import Effects
+from genept.perturbations.families import Flags, Groups, relatives
 from genept.perturbations.paired_aucs import mean_aucs
 from genept.perturbations.votes import KnownVectors, Spaces, Variant, Vote
 
@@ -42,7 +43,11 @@ SPLITS: Final = ("authors", "families", "cross-line")
 
 
 def score_screen(
-    rows: pl.DataFrame, others: Sequence[pl.DataFrame], spaces: Spaces, texts: Mapping[str, str]
+    rows: pl.DataFrame,
+    others: Sequence[pl.DataFrame],
+    spaces: Spaces,
+    texts: Mapping[str, str],
+    groups: Groups | None = None,
 ) -> pl.DataFrame:
     """Score the declared predictors and their controls on one screen.
 
@@ -56,6 +61,8 @@ def score_screen(
         Vectors by id: those of `SPACES` that are available.
     texts
         Descriptions by Ensembl id, for the control of sparse TF-IDF; empty: without it.
+    groups
+        Gene groups that are families, too, in split families; None: stems of symbols alone.
 
     Returns
     -------
@@ -75,7 +82,7 @@ def score_screen(
         variant = VARIANTS[question]
         contestants = dict(_contestants(variant, spaces, effects, texts))
         for split in SPLITS:
-            scored += _scored(effects, variant, split, others, contestants)
+            scored += _scored(effects, variant, split, others, contestants, groups)
     return pl.DataFrame(scored)
 
 
@@ -85,6 +92,7 @@ def _scored(
     split: str,
     others: Sequence[pl.DataFrame],
     contestants: Contestants,
+    groups: Groups | None,
 ) -> Iterator[dict[str, object]]:
     """Rows of one question and split; none where there is nothing to train on."""
     if split == "cross-line":
@@ -94,7 +102,7 @@ def _scored(
     else:
         kept = ~effects.test
         if split == "families":
-            kept &= ~relatives(effects.names, effects.test)
+            kept &= ~relatives(effects.perturbations, effects.names, effects.test, groups)
         if not kept.any():
             return
         training = [(effects, kept)]
