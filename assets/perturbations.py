@@ -19,7 +19,7 @@ def perturbation_screens(
     """Screens of perturbations, from the sources that are available."""
     remark = library.how_to_get(platform.archives) or "every screen is available"
     context.log.info(f"perturbations: {remark}")
-    parts = platform.screen_parts(genes.part())
+    parts = platform.screen_parts(genes.part(), context.log.warning)
     yield from table_results(platform.lake, SCREENS, parts, sources=remark)
 
 

@@ -136,11 +136,28 @@ class Platform(KnownSpaces):
             self.lake, self.knowledge, genes, lambda: Nomenclature(self.reference.index)
         )
 
-    def screen_parts(self, genes: Part) -> list[Part]:
-        """Tables `perturbation_screens` and `perturbation_effects`, of the available sources."""
-        return perturbations.build_screens(
-            self.lake, self.archives, genes, lambda: Nomenclature(self.reference.index)
-        )
+    def names(self) -> Nomenclature:
+        """The nomenclature of the reference."""
+        return Nomenclature(self.reference.index)
+
+    def screen_parts(self, genes: Part, warn: Callable[[str], None]) -> list[Part]:
+        """Tables `perturbation_screens` and `perturbation_effects`, of what is available.
+
+        Parameters
+        ----------
+        genes
+            Table `genes`.
+        warn
+            Called with which screen of a user is left out, and why.
+        """
+        archives = self.collection_archives
+        inputs = perturbations.screen_inputs(archives, self.added_screens)
+        return [
+            *perturbations.build_screens(self.lake, archives, genes, self.names),
+            *perturbations.build_measured(
+                self.lake, inputs, genes, self.names, self.file_allowance, warn
+            ),
+        ]
 
     def drug_parts(self, genes: Part, responses: StoredTable) -> list[Part]:
         """Tables `drugs` and `drug_targets`, of the screens and of the available lists.

@@ -50,7 +50,6 @@ from .perturbation_labels import PerturbationLabel as PerturbationLabel
 from .perturbation_labels import Question as Question
 from .perturbation_labels import perturbation_files as perturbation_files
 from .perturbation_labels import read_perturbation_labels as read_perturbation_labels
-from .perturbation_labels import screen_sources as screen_sources
 from .reference_archives import GENCODE_COLUMNS as GENCODE_COLUMNS
 from .reference_archives import GENCODE_RELEASE as GENCODE_RELEASE
 from .reference_archives import GENCODE_SOURCE as GENCODE_SOURCE
@@ -62,6 +61,16 @@ from .reference_archives import read_gene_records as read_gene_records
 from .reference_archives import read_go_annotations as read_go_annotations
 from .reference_archives import read_go_terms as read_go_terms
 from .reference_archives import read_hgnc_table as read_hgnc_table
+from .screen_files import CONTROL as CONTROL
+from .screen_files import LEFT_OUT as LEFT_OUT
+from .screen_files import PUBLISHED_SCREENS as PUBLISHED_SCREENS
+from .screen_files import STYLES as STYLES
+from .screen_files import PublishedScreen as PublishedScreen
+from .screen_files import ScreenExpression as ScreenExpression
+from .screen_files import Style as Style
+from .screen_files import published_screens as published_screens
+from .screen_files import read_screen as read_screen
+from .screen_files import screen_sources as screen_sources
 from .source import ID as ID
 from .source import Media as Media
 from .source import Source as Source

@@ -16,7 +16,6 @@ from genept.datasources.download import (
     available_files,
     text_lines,
 )
-from genept.datasources.gene_groups import gene_group_file
 
 SCREENS_SOURCE: Final = "perturbqa"
 """Entry of the catalogue that stands for the label files of every cell line."""
@@ -54,24 +53,6 @@ class PerturbationLabel(NamedTuple):
     measured: str
     label: bool
     split: str
-
-
-def screen_sources(archives: Archives) -> list[str]:
-    """Find the sources of screens that are cached or in a mirror's folder; makes no request.
-
-    Parameters
-    ----------
-    archives
-        Finds the sources.
-
-    Returns
-    -------
-    list of str
-        Ids in the catalogue: label files and, if there are any, the gene groups of their split.
-    """
-    sources = [file.id for file in perturbation_files(archives).values()]
-    groups = gene_group_file(archives) if sources else None
-    return [*sources, groups.id] if groups else sources
 
 
 def perturbation_files(archives: Archives) -> dict[tuple[str, Question], AvailableFile]:

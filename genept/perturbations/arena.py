@@ -17,7 +17,7 @@ from genept.benchmarks import Floats
 from genept.datasources import QUESTIONS, Question
 from genept.perturbations.effects import Effects
 from genept.perturbations.families import Flags, Groups, relatives
-from genept.perturbations.paired_aucs import mean_aucs
+from genept.perturbations.paired_aucs import comparable, mean_aucs
 from genept.perturbations.votes import KnownVectors, Spaces, Variant, Vote
 
 TEXT: Final = "lsa-384/name-ncbi"
@@ -77,7 +77,7 @@ def score_screen(
     scored: list[dict[str, object]] = []
     for question in QUESTIONS:
         effects = Effects.of(rows, question)
-        if effects is None or not effects.test.any():
+        if effects is None or not comparable(effects, effects.test):
             continue
         variant = VARIANTS[question]
         contestants = dict(_contestants(variant, spaces, effects, texts))

@@ -11,7 +11,7 @@ from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.gene_groups import gene_group_file, read_gene_groups
-from genept.datasources.perturbation_labels import screen_sources
+from genept.datasources.screen_files import screen_sources
 
 MIRROR = Path(__file__).resolve().parents[3] / "shared" / "mirror"
 HEAD = "hgnc_id\tsymbol\tstatus\tensembl_gene_id\tgene_group\tgene_group_id"
@@ -31,7 +31,7 @@ def test_every_group_of_an_approved_gene_is_a_row() -> None:
         HEAD,
         'HGNC:1\tAAMP\tApproved\tENSG1\t"WD repeat domain containing|Nucleoporins"\t"362|1051"',
         "HGNC:2\tA1BG\tApproved\tENSG2\tImmunoglobulin like\t594",
-        "HGNC:3\tOLD\tEntry Withdrawn\t\tImmunoglobulin like\t594",
+        "HGNC:3\tGONE\tEntry Withdrawn\t\tImmunoglobulin like\t594",
         "HGNC:4\tALONE\tApproved\tENSG4\t\t",
         "HGNC:5\tNOID\tApproved\t\tNucleoporins\t1051",
     ) == [

@@ -42,7 +42,7 @@ def test_unseen_perturbations_are_predicted_better_than_by_any_control(
     genes = build_reference_table(platform.lake, platform.archives, "genes").part()
     recipes = [platform.recipes[id_.partition("/")[2]] for id_ in (TEXT, NAME)]
     stored = platform.lake.assemble("gene_descriptions", platform.describe(genes, recipes))
-    effects = platform.lake.assemble("perturbation_effects", platform.screen_parts(genes))
+    effects = platform.lake.assemble("perturbation_effects", platform.screen_parts(genes, print))
     vectors = platform.perturbation_vectors(stored)
     assert set(vectors) == set(SPACES)
     texts = platform.described(stored)

@@ -122,6 +122,24 @@ def test_the_family_split_trains_without_paralogues() -> None:
     assert not any(split == "families" for _, split, _ in found)
 
 
+@pytest.mark.parametrize("n_test", [0, 1])
+def test_a_screen_with_too_few_test_perturbations_has_no_scores(n_test: int) -> None:
+    tested = [f"P{at}" for at in range(n_test)]
+    few = planted().with_columns(
+        split=pl.when(pl.col("perturbed_input").is_in(tested))
+        .then(pl.lit("test"))
+        .otherwise(pl.lit("train"))
+    )
+    assert score_screen(few, [], spaces(), {}).is_empty()
+
+
+def test_a_question_without_genes_of_both_classes_has_no_scores() -> None:
+    same = planted().with_columns(differential=pl.lit(value=False), direction=pl.lit("up"))
+    assert score_screen(same, [], spaces(), {}).is_empty()
+    one = planted().with_columns(direction=pl.when("differential").then(pl.lit("up")))
+    assert set(score_screen(one, [], spaces(), {})["question"]) == {"de"}
+
+
 def grouped(**groups: list[str]) -> pl.DataFrame:
     """Groups of genes by their ids, as HGNC's complete set lists them."""
     pairs = [(gene, group) for group, genes in groups.items() for gene in genes]
