@@ -64,7 +64,7 @@ def _scored(task: Task, rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, res
     deciding: dict[str, resampling.Resampled] = {}
     by = ["representation", "model", "split", "is_control"]
     units = {
-        str(split): pl.concat([part["unit"], part["partner"]]).unique().sort().to_list()
+        str(split): [unit for unit in set(part["unit"]) | set(part["partner"]) if unit]
         for (split,), part in rows.group_by("split")
     }
     for group, part in rows.group_by(by, maintain_order=True):

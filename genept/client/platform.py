@@ -198,16 +198,24 @@ class Platform(KnownSpaces):
 
     def labels(self, genes: Part) -> Labels:
         """Tables `gene_properties` and `gene_pairs`, read into memory."""
-        properties, pairs = self.label_parts(genes)
-        return Labels(self.lake.read(properties), self.lake.read(pairs))
+        parts = self.label_parts(genes)
+        stored = (self.lake.assemble(name, parts) for name in ("gene_properties", "gene_pairs"))
+        return Labels(*map(self.lake.read, stored))
 
-    def entrant(self, space: text.Space, vectors: Part) -> SpaceVectors:
-        """A space for the benchmarks: its vectors, and which parts of descriptions it states."""
-        return SpaceVectors(space, vectors, self.stated_parts(space))
+    def entrant(
+        self, space: text.Space, vectors: Part, descriptions: StoredTable | None = None
+    ) -> SpaceVectors:
+        """A space for the benchmarks: its vectors, the parts that it states, and its texts."""
+        texts = None
+        if descriptions is not None and space.is_text:
+            texts = descriptions.part(self.recipe_of(space).id)
+        return SpaceVectors(space, vectors, self.stated_parts(space), texts)
 
-    def entrants(self, vectors: Mapping[str, Part]) -> list[SpaceVectors]:
-        """The chosen spaces for the benchmarks, with their vectors by id."""
-        return [self.entrant(space, vectors[space.id]) for space in self.spaces]
+    def entrants(
+        self, vectors: Mapping[str, Part], descriptions: StoredTable | None = None
+    ) -> list[SpaceVectors]:
+        """The chosen spaces for the benchmarks, with their vectors by id, and their texts."""
+        return [self.entrant(space, vectors[space.id], descriptions) for space in self.spaces]
 
     def costs(self, descriptions: StoredTable) -> list[Part]:
         """What the vectors of every chosen space of texts cost."""

@@ -11,6 +11,12 @@ from .compounds import drug_sources as drug_sources
 from .compounds import facts_bytes as facts_bytes
 from .compounds import read_compounds as read_compounds
 from .compounds import read_drug_facts as read_drug_facts
+from .fold_labels import FOLD_SOURCES as FOLD_SOURCES
+from .fold_labels import HOLDOUT as HOLDOUT
+from .fold_labels import TRAINING_FOLDS as TRAINING_FOLDS
+from .fold_labels import FoldLabel as FoldLabel
+from .fold_labels import fold_files as fold_files
+from .fold_labels import read_fold_labels as read_fold_labels
 from .format_options import Encoding as Encoding
 from .format_options import Label as Label
 from .format_options import MetadataTable as MetadataTable
