@@ -84,6 +84,13 @@ class Platform(KnownSpaces):
             members = {id_: self.space(id_) for id_ in space.fusion.members}
             parts = {id_: self.embed(member, descriptions) for id_, member in members.items()}
             return text.embed_fused(self.lake, space, parts)
+        if space.made_of == "coexpression":
+            (collection,) = self.catalogue.chosen([space.recipe])
+            parts_of_it = self.ingest(collection)
+            published = self.reference.published
+            return embeddings.embed_coexpression(
+                self.lake, space, collection, parts_of_it, published
+            )
         if space.made_of:
             return text.embed_facts(self.lake, space, self.facts)
         return text.embed_genes(
