@@ -74,7 +74,7 @@ def benchmarks(context: Context, platform: PlatformResource, **tables: StoredTab
     """Every task on genes, and on the cells of every single-cell collection."""
     lake, of = platform.lake, platform.collection_tables(tables)
     labels = library.Labels(*(lake.read(tables[name]) for name in LABELS))
-    spaces = platform.entrants(of.gene_vectors)
+    spaces = platform.entrants(of.gene_vectors, tables["gene_descriptions"])
     cells, unscored = library.score_collections(of, advance=context.log.info)
     record_partitions(context, lake, SCORES, cells)
     further = [

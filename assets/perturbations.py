@@ -5,6 +5,7 @@ import dagster as dg  # reads annotations at run time: no `from __future__ impor
 from assets.declarations import MEMORY, declared_outs, inputs
 from assets.results import Context, PlatformResource, TableResults, table_results
 from genept import perturbations as library
+from genept.datasources import gene_group_file
 from genept.storage import StoredTable
 
 SCREENS = ("perturbation_screens", "perturbation_effects")
@@ -18,7 +19,7 @@ def perturbation_screens(
     """Screens of perturbations, from the sources that are available."""
     remark = library.how_to_get(platform.archives) or "every screen is available"
     context.log.info(f"perturbations: {remark}")
-    parts = platform.screen_parts(genes.part())
+    parts = platform.screen_parts(genes.part(), context.log.warning)
     yield from table_results(platform.lake, SCREENS, parts, sources=remark)
 
 
@@ -35,6 +36,15 @@ def predicted_perturbations(
     wanted = library.SPACES if effects.parts else ()
     vectors = platform.available_vectors(wanted, gene_descriptions)
     described = platform.described(gene_descriptions)
-    parts = library.build_scores(lake, effects, vectors, described)
+    groups = gene_group_file(platform.archives)
+    parts = library.build_scores(lake, effects, vectors, described, groups)
     parts += library.build_predictions(lake, effects, vectors, described)
-    yield from table_results(lake, PREDICTED, parts, spaces=", ".join(vectors) or "none")
+    yield from table_results(
+        lake,
+        PREDICTED,
+        parts,
+        spaces=", ".join(vectors) or "none",
+        families=f"stems of symbols and groups of {groups.release}"
+        if groups
+        else "stems of symbols",
+    )

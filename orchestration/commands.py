@@ -171,12 +171,13 @@ def _materialise(instance: dg.DagsterInstance) -> str:
         import dagster as dg
 
         from orchestration.definitions import release_job
+        from orchestration.event_log import held_connections
         from orchestration.failures import direct_console
         from orchestration.instance import LAUNCHED_BY, place_in_timeline
 
     result: dg.ExecuteInProcessResult | dg.JobExecutionResult
     if Settings().executor == "in_process":
-        with direct_console():
+        with direct_console(), held_connections(instance):
             result = release_job().execute_in_process(
                 instance=instance, tags=LAUNCHED_BY, raise_on_error=False
             )

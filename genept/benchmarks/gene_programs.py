@@ -81,7 +81,7 @@ class Programs:
 
 def find_programs(vectors: GeneVectors) -> Programs:
     """Clusters of genes by cosine similarity; the same vectors give the same clusters."""
-    unit = vectors.matrix / np.linalg.norm(vectors.matrix, axis=1, keepdims=True)
+    unit = vectors.dense / np.linalg.norm(vectors.dense, axis=1, keepdims=True)
     n = max(2, len(unit) // GENES_PER_PROGRAM)
     with threadpool_limits(1):
         clusters = MiniBatchKMeans(n, random_state=0, n_init=1, batch_size=4096).fit_predict(unit)

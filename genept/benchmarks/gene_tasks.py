@@ -6,27 +6,23 @@ Tasks on pairs of genes are in `genept.benchmarks.pair_tasks`; which tasks there
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
-from genept.benchmarks.resampling import folded_auroc
-from genept.benchmarks.task_base import (
+from genept.benchmarks.fitted_heads import (
     BOOSTING,
     FOREST,
     LOGISTIC,
-    MAJORITY,
-    GeneVectors,
-    Labels,
-    Task,
     binary_scores,
     predicted_labels,
-    predictions,
     ridge_scores,
 )
+from genept.benchmarks.resampling import folded_auroc
+from genept.benchmarks.task_base import MAJORITY, GeneVectors, Labels, Task, predictions
 
 FOLDS: Final = 5
 REPEATS: Final = 5
@@ -77,7 +73,8 @@ class PropertyTask(GeneTask):
 
     The authors' are unshuffled, keep every published row, and take heads as they come
     (Chen & Zou 2023). The clean ones drop repeated and contradictory genes, are shuffled, and
-    repeated with five seeds; once with the heads that do not decide.
+    repeated with five seeds; once with the heads that do not decide. Sparse vectors are read by the
+    head that decides alone.
 
     Parameters
     ----------
@@ -93,13 +90,16 @@ class PropertyTask(GeneTask):
     draws: int = 10
     further_draws: int = 5
 
+    takes_sparse: ClassVar[bool] = True
+
     def predict(
         self, rows: pl.DataFrame, vectors: GeneVectors, *, draw: int | None = None
     ) -> pl.DataFrame:
         """Score every gene out of its fold."""
         scored = rows.filter(fate="scored")
         frames = []
-        for head in self.heads if draw is None else (self.model,):
+        every_head = draw is None and not vectors.is_sparse
+        for head in self.heads if every_head else (self.model,):
             repeats = [draw] if draw is not None else range(REPEATS if head == self.model else 1)
             splits = _folds(scored, repeats)
             frames += [self._fold(head, SHUFFLED, scored, vectors, split) for split in splits]
@@ -112,7 +112,7 @@ class PropertyTask(GeneTask):
         self, head: str, split: str, rows: pl.DataFrame, vectors: GeneVectors, fold: Split
     ) -> pl.DataFrame:
         number, train, test = fold
-        matrix = vectors.of(rows["ensembl_gene_id"].to_list())
+        matrix = vectors.features_of(rows["ensembl_gene_id"].to_list())
         y = (rows["label"] == self.positive).to_numpy().astype(np.int64)
         score = binary_scores(head, matrix[train], y[train], matrix[test], seed=number)
         # A gene that was published twice is two rows of the authors' folds.

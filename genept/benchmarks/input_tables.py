@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from genept.benchmarks.task_base import GeneVectors, Labels, Task, constant, random_vectors
+from genept.benchmarks.term_weights import TermWeights
 from genept.embeddings import concatenated, embedding_matrix
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 from genept.text import Space, space_of
@@ -35,11 +36,20 @@ class SpaceVectors:
     tells
         Parts of descriptions, such as ``go``, that its texts contain, or that a space beyond texts
         is made of; none for a registered one.
+    texts
+        The part of table `gene_descriptions` that its vectors were made of, for a control of the
+        same texts; None for a space without texts.
     """
 
     space: Space
     part: Part
     tells: frozenset[str] = frozenset()
+    texts: Part | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the representation: the id of the space."""
+        return self.space.id
 
     def read(self, lake: Lake, genes: Sequence[str]) -> GeneVectors:
         """The vectors of these genes."""
@@ -49,6 +59,11 @@ class SpaceVectors:
             self.space.id, known, embedding_matrix(rows), is_control=self.space.is_control
         )
         return vectors.within(genes)
+
+
+Representation = SpaceVectors | TermWeights
+Entry = tuple[str, tuple[Representation, ...]]
+"""Name and members of what is scored; see `entries`."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +126,7 @@ def task_inputs(
     rows = task.rows(labels)
     wanted = task.genes(rows)
     if not wanted:
-        return "no labels are available"
+        return task.without_labels
     left_out: dict[str, str] = {}
     taking_part: list[SpaceVectors] = []
     common = set(wanted)
@@ -139,10 +154,8 @@ def task_inputs(
     return TaskInputs(task, scored, genes, tuple(taking_part), left_out)
 
 
-def entries(
-    inputs: TaskInputs, *, together: bool = False
-) -> list[tuple[str, tuple[SpaceVectors, ...]]]:
-    """Name and spaces of each entry: every space, ensembles of one recipe, and chance.
+def entries(inputs: TaskInputs, *, together: bool = False) -> list[Entry]:
+    """Name and members of each entry: every space, ensembles of one recipe, and controls.
 
     Parameters
     ----------
@@ -154,15 +167,16 @@ def entries(
     Returns
     -------
     list of tuple
-        Name and spaces: a space alone under its id, ``ensemble/<recipe>`` for the spaces of one
-        recipe, ``ensemble/all``, and ``controls`` without a space.
+        Name and members: a space alone under its id, ``ensemble/<recipe>`` for the spaces of one
+        recipe, ``ensemble/all``, ``tf-idf/<recipe>`` for tasks that take sparse vectors, and
+        ``controls`` without a member.
     """
-    alone = [(vectors.space.id, (vectors,)) for vectors in inputs.spaces]
+    alone: list[Entry] = [(vectors.name, (vectors,)) for vectors in inputs.spaces]
     by_recipe: dict[str, list[SpaceVectors]] = {}
     for vectors in inputs.spaces:
         if vectors.space.has_recipe and not vectors.space.is_control:
             by_recipe.setdefault(vectors.space.recipe, []).append(vectors)
-    ensembles = [
+    ensembles: list[Entry] = [
         (f"ensemble/{recipe}", tuple(members))
         for recipe, members in by_recipe.items()
         if len(members) > 1
@@ -170,7 +184,10 @@ def entries(
     if together and len(by_recipe) > 1:
         every_space = tuple(vectors for members in by_recipe.values() for vectors in members)
         ensembles.append(("ensemble/all", every_space))
-    return [*alone, *ensembles, ("controls", ())]
+    texts = {vectors.space.recipe: vectors.texts for vectors in inputs.spaces if vectors.texts}
+    sparse = [TermWeights(*of) for of in texts.items()] if inputs.task.takes_sparse else []
+    weighted: list[Entry] = [(control.name, (control,)) for control in sparse]
+    return [*alone, *ensembles, *weighted, ("controls", ())]
 
 
 def companions(spaces: Iterable[Space]) -> list[Space]:
@@ -194,16 +211,21 @@ def companions(spaces: Iterable[Space]) -> list[Space]:
 
 LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 
-_CODE: Final = ("genept.benchmarks.input_tables", "genept.text.baselines")
+_CODE: Final = (
+    "genept.benchmarks.input_tables",
+    "genept.benchmarks.term_weights",
+    "genept.text.baselines",
+)
 
 
 def predict(
-    lake: Lake, inputs: TaskInputs, name: str, members: Sequence[SpaceVectors]
+    lake: Lake, inputs: TaskInputs, name: str, members: Sequence[Representation]
 ) -> list[Part]:
     """Predictions of one entry and of its controls, unless the lake holds them already.
 
-    The controls of an entry are its vectors shuffled among genes, and its labels permuted; the
-    entry without spaces has random vectors and the baseline of the task.
+    The controls of an entry are its vectors shuffled among genes, and its labels permuted; an entry
+    that is a control itself has none. The entry without members has random vectors and the
+    baseline of the task.
 
     Parameters
     ----------
@@ -212,7 +234,7 @@ def predict(
     inputs
         Task, labels and genes.
     name, members
-        An entry of `entries`: its name, and the spaces whose vectors are concatenated.
+        An entry of `entries`: its name, and the representations that are concatenated.
 
     Returns
     -------
@@ -220,7 +242,7 @@ def predict(
         Parts of table `benchmark_predictions`, one per representation.
     """
     task = inputs.task
-    read = inputs.inputs | {vectors.space.id: vectors.part.sha256 for vectors in members}
+    read = inputs.inputs | {vectors.name: vectors.part.sha256 for vectors in members}
     origin = Origin((*task.code, *_CODE), read, {"task": repr(task), "entry": name}, LIBRARIES)
 
     def compute() -> list[NewPart]:
@@ -233,7 +255,7 @@ def predict(
 
 
 def predicted(
-    lake: Lake, inputs: TaskInputs, name: str, members: Sequence[SpaceVectors]
+    lake: Lake, inputs: TaskInputs, name: str, members: Sequence[Representation]
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Predictions from one representation and its controls, by name of the representation."""
     task, rows = inputs.task, inputs.rows
@@ -248,16 +270,23 @@ def predicted(
             known = GeneVectors(baseline[0], (), np.empty((0, 0), np.float32), is_control=True)
             yield marked(known, baseline[1])
         return
-    read = [space.read(lake, inputs.genes) for space in members]
-    joined = {vectors.name: vectors.matrix for vectors in read}
-    vectors = read[0] if len(read) == 1 else GeneVectors(name, inputs.genes, concatenated(joined))
+    read = [member.read(lake, inputs.genes) for member in members]
+    vectors = read[0] if len(read) == 1 else _together(name, inputs.genes, read)
     yield marked(vectors, task.predict(rows, vectors))
+    if vectors.is_control:
+        return
     draws = range(task.draws)
     mixed = (task.predict(rows, vectors.shuffled(draw), draw=draw) for draw in draws)
     yield marked(vectors.shuffled(), pl.concat(mixed))
     dealt = GeneVectors(f"{name}@permuted-labels", vectors.genes, vectors.matrix, is_control=True)
     given = (task.predict(task.permuted(rows, draw), dealt, draw=draw) for draw in draws)
     yield marked(dealt, pl.concat(given))
+
+
+def _together(name: str, genes: Sequence[str], read: Sequence[GeneVectors]) -> GeneVectors:
+    """Several representations side by side."""
+    joined = {vectors.name: vectors.of(genes) for vectors in read}
+    return GeneVectors(name, tuple(genes), concatenated(joined))
 
 
 def _by_chance(task: Task, rows: pl.DataFrame, genes: Sequence[str]) -> pl.DataFrame:

@@ -10,9 +10,17 @@ from typing import Final
 
 import polars as pl
 
-from genept.datasources import label_files, labelled, paired
+from genept.datasources import (
+    FOLD_SOURCES,
+    fold_files,
+    label_files,
+    labelled,
+    paired,
+    read_fold_labels,
+)
 from genept.datasources.download import AvailableFile
 from genept.nomenclature import Nomenclature
+from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, Origin, Part
 from genept.text import KnowledgeSources, PartName
 
@@ -22,11 +30,14 @@ MEMBERSHIPS: Final[Mapping[str, PartName]] = {GO_TERMS: "go", PATHWAYS: "pathway
 """Tasks of membership in many terms, and the part of descriptions that states each."""
 
 _CODE: Final = (
+    "genept.datasources.fold_labels",
     "genept.datasources.gene_labels",
     "genept.benchmarks.label_tables",
     "genept.nomenclature",
+    "genept.schema.tables",
     "genept.text.knowledge",
 )
+_COLUMNS: Final = [column.name for column in TABLES["gene_properties"].columns]
 
 
 def build_labels(
@@ -48,7 +59,8 @@ def build_labels(
     Returns
     -------
     list of Part
-        Parts of the two tables.
+        Parts of the two tables. Of `gene_properties` one part for each file of terms with folds:
+        what may not be passed on is a part of its own.
 
     Raises
     ------
@@ -70,7 +82,48 @@ def build_labels(
             NewPart("gene_pairs", gene_pairs(files, names)),
         ]
 
-    return lake.build("benchmarks/labels", origin, compute)
+    parts = lake.build("benchmarks/labels", origin, compute)
+    for number, file in enumerate(fold_files(knowledge.archives).values(), start=1):
+        source = knowledge.archives.catalogue.source(file.id)
+        settings = {
+            "redistributable": source.redistributable,
+            "source": None if source.redistributable else file.id,
+        }
+        of_file = Origin(_CODE, {file.id: file.sha256, "genes": genes.sha256}, settings)
+
+        def folded(file: AvailableFile = file, number: int = number) -> list[NewPart]:
+            return [
+                NewPart("gene_properties", fold_properties(file, nomenclature()), number=number)
+            ]
+
+        parts += lake.build(f"benchmarks/labels/{file.id}", of_file, folded)
+    return parts
+
+
+def fold_properties(file: AvailableFile, nomenclature: Nomenclature) -> pl.DataFrame:
+    """Rows of table `gene_properties` from one file of terms with folds.
+
+    Two names of one gene may be in two splits of a term: the first row is scored alone, so that
+    no gene is in training and held out.
+    """
+    schema = {
+        "label": pl.String,
+        "split": pl.String,
+        "input_id": pl.String,
+        "is_member": pl.Boolean,
+    }
+    rows = list(read_fold_labels(file.opener, file.path.name))
+    read = pl.DataFrame(rows, schema=schema, orient="row").with_row_index("position")
+    different = read["input_id"].unique().sort()
+    genes = nomenclature.map(different.to_list()).rows.select(
+        "input_id", "ensembl_gene_id", "outcome"
+    )
+    named = read.join(genes, "input_id", "left", maintain_order="left").with_columns(
+        pl.col("position").cast(pl.Int64), task=pl.lit(FOLD_SOURCES[file.id])
+    )
+    left_out = {"without_gene": pl.col("ensembl_gene_id").is_null()}
+    fate = _fate(left_out, ["label", "ensembl_gene_id"], pl.col("is_member"))
+    return named.with_columns(fate=fate).select(_COLUMNS)
 
 
 def gene_properties(files: Mapping[str, AvailableFile], nomenclature: Nomenclature) -> pl.DataFrame:
@@ -80,14 +133,24 @@ def gene_properties(files: Mapping[str, AvailableFile], nomenclature: Nomenclatu
     mapped = nomenclature.map(read["input_id"].to_list()).rows
     named = read.with_columns(mapped["ensembl_gene_id"], mapped["outcome"])
     left_out = {"without_gene": pl.col("ensembl_gene_id").is_null()}
-    return named.with_columns(fate=_fate(left_out, ["task", "ensembl_gene_id"]))
+    return _without_splits(named.with_columns(fate=_fate(left_out, ["task", "ensembl_gene_id"])))
 
 
-def _fate(left_out: Mapping[str, pl.Expr], labelled_by: Sequence[str | pl.Expr]) -> pl.Expr:
+def _without_splits(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of table `gene_properties` whose publisher split nothing, and names members alone."""
+    nothing = {"split": pl.lit(None, pl.String), "is_member": pl.lit(None, pl.Boolean)}
+    return rows.with_columns(**nothing).select(_COLUMNS)
+
+
+def _fate(
+    left_out: Mapping[str, pl.Expr],
+    labelled_by: Sequence[str | pl.Expr],
+    label: pl.Expr = pl.col("label"),  # noqa: B008 - an expression is immutable
+) -> pl.Expr:
     """The first reason to leave a row out that holds, or that its label is known; else scored."""
     reasons = {
         **left_out,
-        "conflicting": pl.col("label").n_unique().over(labelled_by) > 1,
+        "conflicting": label.n_unique().over(labelled_by) > 1,
         "duplicate": pl.int_range(pl.len()).over(labelled_by) > 0,
     }
     chosen = [pl.when(holds).then(pl.lit(reason)) for reason, holds in reasons.items()]
@@ -127,14 +190,14 @@ def term_members(
         terms = terms.filter(aspect="process")
     members = terms.join(genes.filter(biotype="protein_coding"), on="ensembl_gene_id", how="semi")
     rows = members.select("ensembl_gene_id", label="item").unique().sort("ensembl_gene_id", "label")
-    return rows.select(
-        pl.lit(task).alias("task"),
-        pl.int_range(pl.len()).alias("position"),
-        pl.col("ensembl_gene_id").alias("input_id"),
-        "label",
-        "ensembl_gene_id",
-        pl.lit("ensembl_id").alias("outcome"),
-        pl.lit("scored").alias("fate"),
+    return _without_splits(
+        rows.with_columns(
+            task=pl.lit(task),
+            position=pl.int_range(pl.len()),
+            input_id=pl.col("ensembl_gene_id"),
+            outcome=pl.lit("ensembl_id"),
+            fate=pl.lit("scored"),
+        )
     )
 
 

@@ -5,7 +5,7 @@ again; scores and paired differences are computed from predictions.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import count
 from typing import Any, Final
 
@@ -64,7 +64,7 @@ def _scored(task: Task, rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, res
     deciding: dict[str, resampling.Resampled] = {}
     by = ["representation", "model", "split", "is_control"]
     units = {
-        str(split): pl.concat([part["unit"], part["partner"]]).unique().sort().to_list()
+        str(split): [unit for unit in set(part["unit"]) | set(part["partner"]) if unit]
         for (split,), part in rows.group_by("split")
     }
     for group, part in rows.group_by(by, maintain_order=True):
@@ -247,6 +247,14 @@ def score_collection(
     if reason := too_few_cells(of.lake, parts.observations, parts.axis):
         return [], {collection.id: reason}
     parts, left_out = of.with_further(parts, collection)
+    circular = {space for space in parts.embeddings if collection.id in space.collections}
+    parts = replace(
+        parts, embeddings={it: own for it, own in parts.embeddings.items() if it not in circular}
+    )
+    left_out |= {
+        f"{collection.id}/{space.id}": "it is made of the expression of these cells"
+        for space in circular
+    }
     scored = score_cells(of.lake, collection.id, collection.unit, parts, advance=advance)
     return scored, left_out
 

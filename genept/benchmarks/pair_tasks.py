@@ -11,17 +11,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from genept.benchmarks.task_base import (
-    FREQUENCY,
-    LOGISTIC,
-    GeneVectors,
-    Labels,
-    Matrix,
-    Scores,
-    Task,
-    binary_scores,
-    predictions,
-)
+from genept.benchmarks.fitted_heads import LOGISTIC, Matrix, Scores, binary_scores
+from genept.benchmarks.task_base import FREQUENCY, GeneVectors, Labels, Task, predictions
 
 FIXED: Final = "publishers-train-test"
 DISJOINT: Final = "gene-disjoint-80-20-repeated"

@@ -23,6 +23,9 @@ from genept.benchmarks.scores import (
     group_draws,
 )
 
+SPARSE: Final = "tf-idf"
+"""Begins the name of a control of the texts of one recipe, which the name ends with."""
+
 ORDER: Final = ("fold", "unit", "partner")
 """Rows of predictions in this order are the same rows for every representation of a task."""
 
@@ -221,7 +224,8 @@ def rivals(
 ) -> list[tuple[str, str]]:
     """Pairs to test: all representations that are no controls, and each of them with its controls.
 
-    A control belongs to one representation (`is_own_control`), or to all: without an ``@``.
+    A control belongs to one representation (`is_own_control`), to all, or to all of its texts
+    (`is_common_control`).
     Pairs with different numbers of resamples are left out. `deciding` and `is_control` hold, by
     representation, the score that decides, and whether it is a control.
     """
@@ -229,7 +233,9 @@ def rivals(
     pairs = [(a, b) for at, a in enumerate(informed) for b in informed[at + 1 :]]
     for name in informed:
         own = [other for other in deciding if is_own_control(name, other)]
-        common = [other for other in deciding if is_control[other] and "@" not in other]
+        common = [
+            other for other in deciding if is_control[other] and is_common_control(name, other)
+        ]
         pairs += [(name, other) for other in (*own, *common)]
     return [(a, b) for a, b in pairs if len(deciding[a].draws) == len(deciding[b].draws)]
 
@@ -241,6 +247,12 @@ def is_own_control(name: str, other: str) -> bool:
     """
     space, colon, method = name.partition(":")
     return other in (f"{space}@shuffled{colon}{method}", f"{name}@permuted-labels")
+
+
+def is_common_control(name: str, other: str) -> bool:
+    """Whether the control `other` is of no single representation, and of no other texts."""
+    kind, _, recipe = other.partition("/")
+    return "@" not in other and (kind != SPARSE or recipe == name.partition("/")[2])
 
 
 def paired_differences(

@@ -1,79 +1,23 @@
-"""Base class of tasks on genes, gene vectors, and the heads that are fitted on them.
+"""Base class of tasks on genes, and gene vectors.
 
-A task knows its labels, genes, splits and metrics, and works in memory. Scores of its predictions
-are in `genept.benchmarks.resampling`.
+A task knows its labels, genes, splits and metrics, and works in memory. Heads are in
+`genept.benchmarks.fitted_heads`, scores of predictions in `genept.benchmarks.resampling`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import ThreadpoolController
 
+from genept.benchmarks.fitted_heads import LOGISTIC, Features, Matrix
 from genept.text import RandomVectors, shuffled
-
-Matrix = NDArray[np.float32]
-Scores = NDArray[np.float64]
-
-LOGISTIC: Final = "logistic-regression"
-FOREST: Final = "random-forest"
-BOOSTING: Final = "gradient-boosting"
-
-MAX_ITER: Final = 1000
-"""The authors' 100 leaves some fits unconverged; see docs/parity.md."""
-
-
-HEADS: Final[dict[str, Callable[[int], Any]]] = {
-    LOGISTIC: lambda seed: LogisticRegression(max_iter=MAX_ITER, random_state=seed),
-    # In one thread: scikit-learn's own empty the warning filters of the process now and then.
-    FOREST: lambda seed: RandomForestClassifier(random_state=seed),
-    BOOSTING: lambda seed: HistGradientBoostingClassifier(
-        max_iter=50, max_leaf_nodes=7, max_bins=63, random_state=seed
-    ),
-}
-
-
-@cache
-def _threads() -> ThreadpoolController:
-    """Controller of thread pools; created once, because that takes longer than a small fit."""
-    return ThreadpoolController()
-
-
-def binary_scores(head: str, x: Matrix, y: NDArray[np.int64], test: Matrix, seed: int) -> Scores:
-    """Fit a head on `x` and `y` (0 or 1); how likely each row of `test` is a 1."""
-    with _threads().limit(limits=1):
-        model = HEADS[head](seed).fit(x, y)
-        scores: Scores = model.predict_proba(test)[:, 1].astype(np.float64)
-    return scores
-
-
-def predicted_labels(
-    head: str, x: Matrix, y: NDArray[np.str_], test: Matrix, seed: int
-) -> NDArray[np.str_]:
-    """Fit a head on `x` and its labels; the label of each row of `test`."""
-    with _threads().limit(limits=1):
-        labels: NDArray[np.str_] = HEADS[head](seed).fit(x, y).predict(test)
-    return labels
-
-
-def ridge_scores(x: Matrix, y: Matrix, test: Matrix) -> Matrix:
-    """Ridge regression, penalty 1, of every column of `y` at once: one factorisation for all."""
-    mean = x.mean(axis=0)
-    centred = (x - mean).astype(np.float64)
-    gram = centred.T @ centred + np.eye(x.shape[1])
-    weights = np.linalg.solve(gram, centred.T @ (y - y.mean(axis=0)))
-    scores: Matrix = ((test - mean) @ weights).astype(np.float32)
-    return scores
-
 
 MAJORITY: Final = "majority-class"
 FREQUENCY: Final = "gene-frequency"
@@ -94,28 +38,54 @@ class GeneVectors:
     genes
         Ensembl ids of the rows.
     matrix
-        Genes × dimensions.
+        Genes × dimensions; sparse only for tasks that take sparse vectors.
     is_control
         Whether it is a control.
     """
 
     name: str
     genes: tuple[str, ...]
-    matrix: Matrix
+    matrix: Features
     is_control: bool = False
 
     @cached_property
     def _row(self) -> dict[str, int]:
         return {gene: row for row, gene in enumerate(self.genes)}
 
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the vectors are sparse."""
+        return not isinstance(self.matrix, np.ndarray)
+
+    @property
+    def dense(self) -> Matrix:
+        """The matrix of vectors that are not sparse.
+
+        Raises
+        ------
+        TypeError
+            The vectors are sparse, and the task does not say that it takes them.
+        """
+        if not isinstance(self.matrix, np.ndarray):
+            raise TypeError(f"{self.name} is sparse: ask `features_of`, and set `takes_sparse`")
+        return self.matrix
+
+    def _rows(self, genes: Sequence[str]) -> list[int]:
+        return [self._row[gene] for gene in genes]
+
     def of(self, genes: Sequence[str]) -> Matrix:
-        """The vectors of these genes, in this order."""
-        rows: Matrix = self.matrix[[self._row[gene] for gene in genes]]
+        """The vectors of these genes, in this order; none of them sparse."""
+        rows: Matrix = self.dense[self._rows(genes)]
+        return rows
+
+    def features_of(self, genes: Sequence[str]) -> Features:
+        """The vectors of these genes, in this order, dense or sparse as they are."""
+        rows: Features = self.matrix[self._rows(genes)]
         return rows
 
     def within(self, genes: Sequence[str]) -> GeneVectors:
         """The same vectors, of these genes alone."""
-        return replace(self, genes=tuple(genes), matrix=self.of(genes))
+        return replace(self, genes=tuple(genes), matrix=self.features_of(genes))
 
     def shuffled(self, draw: int = 0) -> GeneVectors:
         """The control in which each gene has the vector of another."""
@@ -173,6 +143,9 @@ class Task(ABC):
         Tasks on few genes need more, because single draws vary more.
     further_draws
         Draws of random vectors for the other heads and splits, which cost more.
+    published_scores
+        Means over the same terms that others published, by the name of the representation: on
+        other genes and by other heads, so they stand beside ours and are not compared.
     """
 
     id: str
@@ -184,13 +157,24 @@ class Task(ABC):
     stated_by: tuple[str, ...] = ()
     draws: int = 3
     further_draws: int = 1
+    published_scores: Mapping[str, float] = field(default_factory=dict)
 
-    scored_by: ClassVar[tuple[str, ...]] = ("genept.benchmarks.task_base",)
+    scored_by: ClassVar[tuple[str, ...]] = (
+        "genept.benchmarks.task_base",
+        "genept.benchmarks.fitted_heads",
+    )
+    takes_sparse: ClassVar[bool] = False
+    """Whether sparse vectors are scored, too: its heads read `GeneVectors.features_of`."""
 
     @property
     def code(self) -> tuple[str, ...]:
         """Modules whose behaviour decides what is predicted."""
         return (type(self).__module__, *self.scored_by)
+
+    @property
+    def without_labels(self) -> str:
+        """Why the task has no labels, where their source is not available."""
+        return "no labels are available"
 
     @abstractmethod
     def rows(self, labels: Labels) -> pl.DataFrame:

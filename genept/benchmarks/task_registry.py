@@ -9,9 +9,11 @@ from functools import partial
 from importlib.resources import files
 from typing import Any, Final
 
+from genept.benchmarks.fitted_heads import LOGISTIC
+from genept.benchmarks.fold_task import FoldsTask
 from genept.benchmarks.gene_tasks import KindTask, MembershipTask, PropertyTask
 from genept.benchmarks.pair_tasks import DISJOINT, InteractionTask, PairTask
-from genept.benchmarks.task_base import LOGISTIC, Task
+from genept.benchmarks.task_base import Task
 
 KINDS: Final[Mapping[str, Callable[..., Task]]] = {
     "property": PropertyTask,
@@ -19,6 +21,7 @@ KINDS: Final[Mapping[str, Callable[..., Task]]] = {
     "membership": partial(
         MembershipTask, metrics=("mean_auroc",), clean="5-fold-genes", model="ridge"
     ),
+    "term-folds": FoldsTask,
     "pair": partial(PairTask, metrics=("auroc",), clean=DISJOINT),
     "interaction": partial(
         InteractionTask,

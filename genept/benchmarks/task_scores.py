@@ -12,7 +12,7 @@ import polars as pl
 from genept.benchmarks.cell_task import CENTRED, CLUSTERS, DECIDING, MIXING, NEIGHBOURS, WHOLE
 from genept.benchmarks.cell_types import TASK as CELL_TYPES
 from genept.benchmarks.input_tables import TFIDF
-from genept.benchmarks.resampling import is_own_control
+from genept.benchmarks.resampling import is_common_control, is_own_control
 from genept.benchmarks.task_registry import TASKS
 from genept.text import Recipe
 
@@ -126,7 +126,7 @@ def controls_of(name: str, is_control: Mapping[str, bool]) -> Iterator[str]:
     """Controls that a representation must beat, among those that were scored.
 
     Chance (random vectors, majority, gene frequency) and expression; its own shuffled and
-    permuted variants; TF-IDF of the same texts; the name alone.
+    permuted variants; TF-IDF of the same texts, sparse and as LSA; the name alone.
     """
     base, centred = name.removesuffix(CENTRED), name.endswith(CENTRED)
     space, method = base.removesuffix(_METHOD), base.endswith(_METHOD)
@@ -140,8 +140,8 @@ def controls_of(name: str, is_control: Mapping[str, bool]) -> Iterator[str]:
     for other, control in is_control.items():
         if other == name:
             continue
-        of_somebody = "@" in other
-        if (control and not of_somebody) or is_own_control(name, other) or other in same_text:
+        is_common = control and is_common_control(space, other)
+        if is_common or is_own_control(name, other) or other in same_text:
             yield other
 
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "genes": "reference", "sources": "reference", "search": "lookup", "neighbours": "lookup",
     "spaces": "vector", "embeddings": "vector", "embedders": "vector", "bench": "result",
-    "models": "result", "collections": "collections", "predict": "predict", "release": "release",
+    "models": "result", "collections": "collections", "perturbations": "screen",
+    "predict": "predict", "release": "release",
 }  # fmt: skip
 """Module of each command, or group of commands; it has the name of the command there."""
 

@@ -29,24 +29,27 @@ SHOWN: Final = 160
 def perturbation(
     gene: Annotated[str, typer.Argument(help="Symbol, alias or Ensembl id of the gene.")],
     cell_line: Annotated[str, typer.Option(help="k562, rpe1, hepg2 or jurkat.")] = "k562",
+    screen: Annotated[
+        str | None, typer.Option(help="Another screen, of `genept perturbations list`.")
+    ] = None,
     top: Annotated[int, typer.Option(help="Effects to show.", min=1)] = 10,
     out: Annotated[
         Path | None, typer.Option(help="Write all measured genes here: .parquet or .csv.")
     ] = None,
 ) -> None:
     """Predict what knocking GENE down does to other genes, with evidence; or say why not."""
-    if cell_line not in CELL_LINES:
+    if screen is None and cell_line not in CELL_LINES:
         raise StoreError(f"--cell-line {cell_line}: there are {', '.join(CELL_LINES)}")
     platform = Platform(Settings())
     meaning = Nomenclature(platform.reference.index).map([gene]).rows.row(0, named=True)
     if (id_ := meaning["ensembl_gene_id"]) is None:
         raise StoreError(f"{gene!r} names no gene ({meaning['outcome']}): {meaning['evidence']}")
     with console.status("reading the screen and the vectors"):
-        effects, descriptions = _tables(platform, cell_line)
+        effects, descriptions = _tables(platform, screen or f"{SCREENS_SOURCE}-{cell_line}")
         rows = platform.lake.read(effects)
         measured = rows.filter(perturbed_gene=id_)
         if measured.height:
-            _print_measured(gene, cell_line, measured)
+            _print_measured(gene, screen or CELL_LINES[cell_line], measured)
             return
         vectors = platform.available_vectors(SPACES, descriptions)
         try:
@@ -68,14 +71,18 @@ def perturbation(
             answer.print(f"written to {out}")
 
 
-def _tables(platform: Platform, cell_line: str) -> tuple[Part, StoredTable]:
+def _tables(platform: Platform, screen: str) -> tuple[Part, StoredTable]:
     """The screen's effects, and the descriptions that its spaces are made of."""
     genes = build_reference_table(platform.lake, platform.archives, "genes").part()
-    parts = platform.screen_parts(genes)
-    wanted = ("perturbation_effects", (f"{SCREENS_SOURCE}-{cell_line}",))
+    parts = platform.screen_parts(genes, console.print)
+    wanted = ("perturbation_effects", (screen,))
     effects = [part for part in parts if (part.table, part.partition) == wanted]
     if not effects:
-        raise StoreError(f"no screen of {cell_line} here; {how_to_get(platform.archives)}")
+        known = sorted(part.partition[0] for part in parts if part.table == wanted[0])
+        raise StoreError(
+            f"no screen {screen} here; there are {', '.join(known) or 'none'}; "
+            f"{how_to_get(platform.archives)}"
+        )
     recipes = [platform.recipes[id_.partition("/")[2]] for id_ in (TEXT, NAME)]
     usable = [recipe for recipe in recipes if not platform.knowledge.unavailable(recipe)]
     return effects[0], platform.lake.assemble("gene_descriptions", platform.describe(genes, usable))
@@ -140,8 +147,8 @@ def _print(
     answer.print(plain_table("gene", "changes", "usually", "direction", "evidence", rows=shown))
     answer.print(
         "[dim]usually: share of all perturbations that change the gene; + changed it, − did not. "
-        "Probabilities are for genes sampled as PerturbQA samples "
-        "them; research use.[/]"
+        "Probabilities are for genes sampled as the "
+        "screen samples them; research use.[/]"
     )
     best = sorted(cited, key=lambda id_: -cited[id_])[:5]
     for id_ in best:
@@ -152,11 +159,11 @@ def _print(
         )
 
 
-def _print_measured(gene: str, cell_line: str, rows: pl.DataFrame) -> None:
+def _print_measured(gene: str, where: str, rows: pl.DataFrame) -> None:
     """The published effects of a gene that the screen perturbed: nothing is to be predicted."""
     changed = rows.filter(pl.col("differential"))
     answer.print(
-        f"{escape(gene)} was perturbed in {CELL_LINES[cell_line]}: nothing is predicted. Of "
+        f"{escape(gene)} was perturbed in {escape(where)}: nothing is predicted. Of "
         f"{rows.height:,} genes in table perturbation_effects, {changed.height:,} changed"
     )
     for direction in ("up", "down"):

@@ -123,9 +123,8 @@ def _entrants(
         advance(f"embedding {space.id}", number / len(spaces))
         parts = platform.describe(genes, platform.recipes_of(space))
         stored = platform.lake.assemble("gene_descriptions", parts)
-        entrants.append(platform.entrant(space, platform.embed(space, stored)))
-        if space.is_text:
-            costs.append(platform.cost(space, stored, number))
+        entrants.append(platform.entrant(space, platform.embed(space, stored), stored))
+        costs += [platform.cost(space, stored, number)] if space.is_text else []
     return entrants, costs
 
 
@@ -171,7 +170,11 @@ def _print(results: pl.DataFrame) -> None:
     decided = beside_controls(results.filter(pl.col("ci_low").is_not_null()))
     for rows in decided.partition_by(OF_SCORE, maintain_order=True):
         ranked = rows.sort("value", descending=True).iter_rows(named=True)
-        table = plain_table("representation", "score", "95 %", "n", "", rows=map(_cells, ranked))
+        task = TASKS.get(rows["task"][0])
+        theirs = task.published_scores.items() if task else ()
+        published = ((name, f"{value:.3f}", "", "", "published") for name, value in theirs)
+        shown = [*map(_cells, ranked), *published]
+        table = plain_table("representation", "score", "95 %", "n", "", rows=shown)
         table.title = " · ".join(map(str, rows.select(OF_SCORE).row(0)))
         table.title_justify = "left"
         answer.print(table, soft_wrap=False)

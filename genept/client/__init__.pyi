@@ -4,9 +4,9 @@ from .api import load_embeddings as load_embeddings
 from .api import load_table as load_table
 from .catalogue_page import publish_tables as publish_tables
 from .catalogue_page import release_site as release_site
-from .installation import InputVersions as InputVersions
+from .input_versions import InputVersions as InputVersions
+from .input_versions import read_input_versions as read_input_versions
 from .installation import Installation as Installation
-from .installation import read_input_versions as read_input_versions
 from .platform import Platform as Platform
 from .release_lookup import LATEST as LATEST
 from .release_lookup import Snippets as Snippets

@@ -1,41 +1,38 @@
 """One installation opened from its settings: store, lake, releases, archives, collections.
 
 Everything is opened on first use, so that looking at the graph starts nothing. What turns texts
-into spaces is in `genept.client.platform`; what is made of changed inputs, in `assets`.
+into spaces is in `genept.client.platform`; what a release depends on, in
+`genept.client.input_versions`.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genept.client.release_lookup import open_releases
 from genept.collections import UserCollection, added_collections
-from genept.common import Settings, SourceError
+from genept.common import Settings
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.datasources import Catalogue, Collection, drug_sources, load_catalogue, screen_sources
 from genept.datasources.download import Archives, SourceLocations
 from genept.datasources.readers import Allowance, read_pickled_texts, read_structure_table
 from genept.nomenclature import SOURCES as REFERENCE_SOURCES
 from genept.nomenclature import Reference, kept_reference, starter_reference
+from genept.perturbations import UserScreen, added_screens
 from genept.release import Claim, ReleasedSource, Releases
 from genept.storage import (
     Lake,
     ObjectStore,
     Part,
-    code_version,
     open_store,
     sha256_of,
     sha256_of_file,
 )
 
 if TYPE_CHECKING:
-    from genept.client.platform import Platform
     from genept.models import ModelRegistry
 
 
@@ -62,10 +59,18 @@ class Installation:
         return added_collections(self.store, self.settings.product).all()
 
     @cached_property
+    def added_screens(self) -> list[UserScreen]:
+        """The screens of perturbations that users added."""
+        return added_screens(self.store, self.settings.product).all()
+
+    @cached_property
     def catalogue(self) -> Catalogue:
         """The public sources and collections, and those that users added."""
         return self.shipped_catalogue.with_entries(
-            [source for added in self.added for source in added.sources],
+            [
+                *(source for added in self.added for source in added.sources),
+                *(screen.file for screen in self.added_screens),
+            ],
             [added.collection for added in self.added],
         )
 
@@ -173,6 +178,7 @@ class Installation:
         """The sources that the chosen collections and spaces draw on, in catalogue order."""
         needed: set[str] = {*REFERENCE_SOURCES, "pyiomica", "minilm", *LABEL_ARCHIVES}
         needed.update(drug_sources(self.archives))
+        needed.update(screen.file.id for screen in self.added_screens)
         needed.update(screen_sources(self.archives), *(each.sources for each in self.collections))
         order = list(self.catalogue.sources)
         return sorted(needed, key=lambda name: (order.index(name.partition(":")[0]), name))
@@ -196,105 +202,3 @@ class Installation:
         """Hash of the requirements lock of a checkout; None for an installed wheel."""
         lock = Path(__file__).parents[2] / "requirements.lock"
         return sha256_of_file(lock) if lock.exists() else None
-
-
-@dataclass(frozen=True)
-class InputVersions:
-    """Everything that decides what the next release holds.
-
-    Parameters
-    ----------
-    inputs
-        Version by name, such as ``source go-basic``, ``code``, or ``setting spaces``.
-    sources
-        Data version by source.
-    unavailable
-        Why a source could not be checked, by source; the version of its local copy counts.
-    requests
-        Number of requests that were made.
-    """
-
-    inputs: Mapping[str, str]
-    sources: Mapping[str, str]
-    unavailable: Mapping[str, str]
-    requests: int
-
-
-def read_input_versions(platform: Platform) -> InputVersions:
-    """Read the versions of all inputs of a release; fetch a source that has changed.
-
-    Parameters
-    ----------
-    platform
-        The installation, with its sources, settings and what users registered.
-
-    Returns
-    -------
-    InputVersions
-        Of the sources (at most one conditional request each), code, libraries, settings, and of
-        registered collections, spaces, vectors and ensembles.
-
-    Raises
-    ------
-    ValueError
-        If the settings name what does not exist.
-    SourceError
-        If a source that is needed cannot be had, and there is no copy of it either.
-    """
-    sources, unavailable, requests = _sources(platform)
-    inputs = {f"source {name}": version for name, version in sources.items()}
-    inputs |= {"code": code_version("genept", "validation", "assets"), "libraries": _libraries()}
-    inputs |= {f"setting {name}": version for name, version in _settings(platform)}
-    for added in platform.added:
-        inputs[f"collection {added.id}"] = sha256_of(added.model_dump(mode="json"))
-    for table in platform.registered_spaces:
-        inputs[f"space {table.id}"] = table.table_sha256
-    for vectors in platform.outside:
-        inputs[f"vectors of {vectors.collection} in {vectors.space}"] = vectors.table_sha256
-    for ensemble in platform.ensembles:
-        inputs[f"ensemble {ensemble.id}"] = sha256_of(dict(ensemble.weights))
-    return InputVersions(inputs, sources, unavailable, requests)
-
-
-def _sources(platform: Platform) -> tuple[dict[str, str], dict[str, str], int]:
-    """Versions of what is needed or available, what could not be checked, and requests made."""
-    archives = platform.collection_archives
-    needed = platform.needed_sources
-    names = [entry.id for entry in archives.catalogue.sources.values() if entry.pattern is None]
-    versions: dict[str, str] = {}
-    unavailable: dict[str, str] = {}
-    requests = 0
-    for name in dict.fromkeys((*names, *needed)):
-        source = archives.catalogue.source(name)
-        if name not in needed and not archives.is_available(name):
-            continue
-        if source.is_pinned:
-            versions[name] = source.sha256
-            continue
-        try:
-            observed = archives.probe(name)
-            if observed.requests and observed.state != "unchanged":
-                archives.fetch(name, refresh=True)
-            requests += observed.requests
-        except SourceError as error:
-            unavailable[name] = str(error)
-        seen = archives.cache_metadata(name)
-        versions[name] = seen.sha256 if seen else archives.data_version(name)
-    return versions, unavailable, requests
-
-
-def _settings(platform: Platform) -> Iterator[tuple[str, str]]:
-    settings = platform.settings
-    yield "collections", ",".join(sorted(collection.id for collection in platform.collections))
-    yield "spaces", ",".join(sorted(space.id for space in platform.spaces))
-    for recipe in platform.followed_recipes:
-        yield f"recipe {recipe.id}", sha256_of(recipe.model_dump(mode="json"))
-    yield "embedders", sha256_of_file(settings.embedders) if settings.embedders else "none"
-    for name in ("max_genes", "sentences_per_collection", "full_models", "restricted", "approve"):
-        yield name, str(getattr(settings, name))
-
-
-@cache
-def _libraries() -> str:
-    """Installed distributions; their folders' names, for reading their metadata takes a second."""
-    return sha256_of(sorted(f.name for at in sys.path for f in Path(at).glob("*.dist-info")))

@@ -121,17 +121,30 @@ class KnownSpaces(Installation):
             }
             return "; ".join(f"{id_}: {why}" for id_, why in lacking.items() if why) or None
         if space.made_of:
-            return self.facts.unavailable(space)
+            of_collection = space.made_of == "coexpression"
+            return (self._not_ingested if of_collection else self.facts.unavailable)(space)
         if (recipe := self.recipes.get(space.recipe)) is None:
             return f"there is no recipe {space.recipe!r}"
         why = self.embedders.unavailable(space.embedder) if space.needs_embedder else None
         return why or self.knowledge.unavailable(recipe)
+
+    def _not_ingested(self, space: text.Space) -> str | None:
+        if not self.settings.collections and space.recipe in self.shipped_catalogue.usual:
+            return None  # without a look at what users added
+        if space.recipe in {collection.id for collection in self.collections}:
+            return None
+        return (
+            f"collection {space.recipe} is not ingested here: GENEPT_COLLECTIONS="
+            f"'[\"+{space.recipe}\"]' adds it to the usual ones"
+        )
 
     def stated_parts(self, space: text.Space) -> frozenset[str]:
         """The parts of descriptions that a space states: in its texts, or that it is made of."""
         if space.fusion:
             members = map(self.space, space.fusion.members)
             return frozenset().union(*map(self.stated_parts, members))
+        if space.made_of == "coexpression":
+            return frozenset()
         if space.made_of:
             return frozenset({text.STATED[space.made_of]})
         return frozenset(self.recipe_of(space).part_names if space.has_recipe else ())

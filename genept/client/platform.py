@@ -84,6 +84,13 @@ class Platform(KnownSpaces):
             members = {id_: self.space(id_) for id_ in space.fusion.members}
             parts = {id_: self.embed(member, descriptions) for id_, member in members.items()}
             return text.embed_fused(self.lake, space, parts)
+        if space.made_of == "coexpression":
+            (collection,) = self.catalogue.chosen([space.recipe])
+            parts_of_it = self.ingest(collection)
+            published = self.reference.published
+            return embeddings.embed_coexpression(
+                self.lake, space, collection, parts_of_it, published
+            )
         if space.made_of:
             return text.embed_facts(self.lake, space, self.facts)
         return text.embed_genes(
@@ -136,11 +143,28 @@ class Platform(KnownSpaces):
             self.lake, self.knowledge, genes, lambda: Nomenclature(self.reference.index)
         )
 
-    def screen_parts(self, genes: Part) -> list[Part]:
-        """Tables `perturbation_screens` and `perturbation_effects`, of the available sources."""
-        return perturbations.build_screens(
-            self.lake, self.archives, genes, lambda: Nomenclature(self.reference.index)
-        )
+    def names(self) -> Nomenclature:
+        """The nomenclature of the reference."""
+        return Nomenclature(self.reference.index)
+
+    def screen_parts(self, genes: Part, warn: Callable[[str], None]) -> list[Part]:
+        """Tables `perturbation_screens` and `perturbation_effects`, of what is available.
+
+        Parameters
+        ----------
+        genes
+            Table `genes`.
+        warn
+            Called with which screen of a user is left out, and why.
+        """
+        archives = self.collection_archives
+        inputs = perturbations.screen_inputs(archives, self.added_screens)
+        return [
+            *perturbations.build_screens(self.lake, archives, genes, self.names),
+            *perturbations.build_measured(
+                self.lake, inputs, genes, self.names, self.file_allowance, warn
+            ),
+        ]
 
     def drug_parts(self, genes: Part, responses: StoredTable) -> list[Part]:
         """Tables `drugs` and `drug_targets`, of the screens and of the available lists.
@@ -183,16 +207,24 @@ class Platform(KnownSpaces):
 
     def labels(self, genes: Part) -> Labels:
         """Tables `gene_properties` and `gene_pairs`, read into memory."""
-        properties, pairs = self.label_parts(genes)
-        return Labels(self.lake.read(properties), self.lake.read(pairs))
+        parts = self.label_parts(genes)
+        stored = (self.lake.assemble(name, parts) for name in ("gene_properties", "gene_pairs"))
+        return Labels(*map(self.lake.read, stored))
 
-    def entrant(self, space: text.Space, vectors: Part) -> SpaceVectors:
-        """A space for the benchmarks: its vectors, and which parts of descriptions it states."""
-        return SpaceVectors(space, vectors, self.stated_parts(space))
+    def entrant(
+        self, space: text.Space, vectors: Part, descriptions: StoredTable | None = None
+    ) -> SpaceVectors:
+        """A space for the benchmarks: its vectors, the parts that it states, and its texts."""
+        texts = None
+        if descriptions is not None and space.is_text:
+            texts = descriptions.part(self.recipe_of(space).id)
+        return SpaceVectors(space, vectors, self.stated_parts(space), texts)
 
-    def entrants(self, vectors: Mapping[str, Part]) -> list[SpaceVectors]:
-        """The chosen spaces for the benchmarks, with their vectors by id."""
-        return [self.entrant(space, vectors[space.id]) for space in self.spaces]
+    def entrants(
+        self, vectors: Mapping[str, Part], descriptions: StoredTable | None = None
+    ) -> list[SpaceVectors]:
+        """The chosen spaces for the benchmarks, with their vectors by id, and their texts."""
+        return [self.entrant(space, vectors[space.id], descriptions) for space in self.spaces]
 
     def costs(self, descriptions: StoredTable) -> list[Part]:
         """What the vectors of every chosen space of texts cost."""

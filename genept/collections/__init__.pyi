@@ -29,3 +29,4 @@ from .user_collections import declare_collection as declare_collection
 from .user_collections import local_archives as local_archives
 from .user_collections import named_by_owner as named_by_owner
 from .user_collections import store_files as store_files
+from .user_collections import user_sources as user_sources

@@ -55,12 +55,21 @@ class UserCollection(BaseModel):
 def user_sources(
     paths: Sequence[Path], id_: str, *, bucket: str, product: str, terms: Mapping[str, object]
 ) -> tuple[Source, ...]:
-    """The pinned sources that the local files of a collection will be, once they are stored.
+    """Declare the pinned sources that local files will be, once they are stored.
 
     Parameters
     ----------
+    paths, id_
+        The files, and what the ids of their sources begin with.
+    bucket, product
+        Where they will be stored.
     terms
         licence, redistributable and citation.
+
+    Returns
+    -------
+    tuple of Source
+        In the order of the files.
 
     Raises
     ------

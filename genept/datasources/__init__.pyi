@@ -11,6 +11,12 @@ from .compounds import drug_sources as drug_sources
 from .compounds import facts_bytes as facts_bytes
 from .compounds import read_compounds as read_compounds
 from .compounds import read_drug_facts as read_drug_facts
+from .fold_labels import FOLD_SOURCES as FOLD_SOURCES
+from .fold_labels import HOLDOUT as HOLDOUT
+from .fold_labels import TRAINING_FOLDS as TRAINING_FOLDS
+from .fold_labels import FoldLabel as FoldLabel
+from .fold_labels import fold_files as fold_files
+from .fold_labels import read_fold_labels as read_fold_labels
 from .format_options import Encoding as Encoding
 from .format_options import Label as Label
 from .format_options import MetadataTable as MetadataTable
@@ -21,6 +27,8 @@ from .gene_files import read_gene_info as read_gene_info
 from .gene_files import read_gene_types as read_gene_types
 from .gene_files import read_hgnc_complete_set as read_hgnc_complete_set
 from .gene_files import read_hgnc_withdrawn as read_hgnc_withdrawn
+from .gene_groups import gene_group_file as gene_group_file
+from .gene_groups import read_gene_groups as read_gene_groups
 from .gene_knowledge import read_gaf as read_gaf
 from .gene_knowledge import read_gene_summary as read_gene_summary
 from .gene_knowledge import read_interactions as read_interactions
@@ -48,7 +56,6 @@ from .perturbation_labels import PerturbationLabel as PerturbationLabel
 from .perturbation_labels import Question as Question
 from .perturbation_labels import perturbation_files as perturbation_files
 from .perturbation_labels import read_perturbation_labels as read_perturbation_labels
-from .perturbation_labels import screen_sources as screen_sources
 from .reference_archives import GENCODE_COLUMNS as GENCODE_COLUMNS
 from .reference_archives import GENCODE_RELEASE as GENCODE_RELEASE
 from .reference_archives import GENCODE_SOURCE as GENCODE_SOURCE
@@ -60,6 +67,16 @@ from .reference_archives import read_gene_records as read_gene_records
 from .reference_archives import read_go_annotations as read_go_annotations
 from .reference_archives import read_go_terms as read_go_terms
 from .reference_archives import read_hgnc_table as read_hgnc_table
+from .screen_files import CONTROL as CONTROL
+from .screen_files import LEFT_OUT as LEFT_OUT
+from .screen_files import PUBLISHED_SCREENS as PUBLISHED_SCREENS
+from .screen_files import STYLES as STYLES
+from .screen_files import PublishedScreen as PublishedScreen
+from .screen_files import ScreenExpression as ScreenExpression
+from .screen_files import Style as Style
+from .screen_files import published_screens as published_screens
+from .screen_files import read_screen as read_screen
+from .screen_files import screen_sources as screen_sources
 from .source import ID as ID
 from .source import Media as Media
 from .source import Source as Source

@@ -55,22 +55,6 @@ class PerturbationLabel(NamedTuple):
     split: str
 
 
-def screen_sources(archives: Archives) -> list[str]:
-    """Find the label files that are cached or in a mirror's folder; makes no request.
-
-    Parameters
-    ----------
-    archives
-        Finds the sources.
-
-    Returns
-    -------
-    list of str
-        Ids in the catalogue.
-    """
-    return [file.id for file in perturbation_files(archives).values()]
-
-
 def perturbation_files(archives: Archives) -> dict[tuple[str, Question], AvailableFile]:
     """Find the label files that are cached or in a mirror's folder; makes no request.
 

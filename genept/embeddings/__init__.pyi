@@ -1,5 +1,6 @@
 """What is meant to be used from outside this package."""
 
+from .coexpression import embed_coexpression as embed_coexpression
 from .collection_tables import CollectionTables as CollectionTables
 from .collection_tables import embed_samples as embed_samples
 from .collection_tables import release_further_vectors as release_further_vectors

@@ -16,8 +16,9 @@ import polars as pl
 from genept.benchmarks import Floats
 from genept.datasources import QUESTIONS, Question
 from genept.embeddings import KnownVectors, Spaces
-from genept.perturbations.effects import Effects, Flags, relatives
-from genept.perturbations.paired_aucs import mean_aucs
+from genept.perturbations.effects import Effects
+from genept.perturbations.families import Flags, Groups, relatives
+from genept.perturbations.paired_aucs import comparable, mean_aucs
 from genept.perturbations.votes import Variant, Vote
 
 TEXT: Final = "lsa-384/name-ncbi"
@@ -43,7 +44,11 @@ SPLITS: Final = ("authors", "families", "cross-line")
 
 
 def score_screen(
-    rows: pl.DataFrame, others: Sequence[pl.DataFrame], spaces: Spaces, texts: Mapping[str, str]
+    rows: pl.DataFrame,
+    others: Sequence[pl.DataFrame],
+    spaces: Spaces,
+    texts: Mapping[str, str],
+    groups: Groups | None = None,
 ) -> pl.DataFrame:
     """Score the declared predictors and their controls on one screen.
 
@@ -57,6 +62,8 @@ def score_screen(
         Vectors by id: those of `SPACES` that are available.
     texts
         Descriptions by Ensembl id, for the control of sparse TF-IDF; empty: without it.
+    groups
+        Gene groups that are families, too, in split families; None: stems of symbols alone.
 
     Returns
     -------
@@ -71,12 +78,12 @@ def score_screen(
     scored: list[dict[str, object]] = []
     for question in QUESTIONS:
         effects = Effects.of(rows, question)
-        if effects is None or not effects.test.any():
+        if effects is None or not comparable(effects, effects.test):
             continue
         variant = VARIANTS[question]
         contestants = dict(_contestants(variant, spaces, effects, texts))
         for split in SPLITS:
-            scored += _scored(effects, variant, split, others, contestants)
+            scored += _scored(effects, variant, split, others, contestants, groups)
     return pl.DataFrame(scored)
 
 
@@ -86,6 +93,7 @@ def _scored(
     split: str,
     others: Sequence[pl.DataFrame],
     contestants: Contestants,
+    groups: Groups | None,
 ) -> Iterator[dict[str, object]]:
     """Rows of one question and split; none where there is nothing to train on."""
     if split == "cross-line":
@@ -95,7 +103,7 @@ def _scored(
     else:
         kept = ~effects.test
         if split == "families":
-            kept &= ~relatives(effects.names, effects.test)
+            kept &= ~relatives(effects.perturbations, effects.names, effects.test, groups)
         if not kept.any():
             return
         training = [(effects, kept)]

@@ -1,25 +1,19 @@
 """Effects of one question in one screen as arrays, and which perturbations a test may see.
 
-Which genes are relatives, and that no test perturbation is in training, is decided here. How
-effects are predicted is in `genept.perturbations.votes`.
+That no test perturbation is in training is decided here; which genes are relatives, in
+`genept.perturbations.families`; how effects are predicted, in `genept.perturbations.votes`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from genept.benchmarks import Indices
 from genept.datasources import Question
-
-Flags = NDArray[np.bool_]
-_STEM: Final = re.compile(r"^([A-Z0-9]*?[A-Z]{2,})[0-9].*$")
+from genept.perturbations.families import Flags
 
 
 class LeakError(ValueError):
@@ -151,39 +145,3 @@ def refuse_leak(rows: pl.DataFrame) -> None:
         f"{both.height} perturbations are in training and in the test: {listed}. A score would say "
         "what is known, not what is predicted: take them out of one of the two"
     )
-
-
-def family_of(symbol: str) -> str:
-    """Return the stem that a gene's symbol shares with its paralogues, such as RPL of RPL13.
-
-    Parameters
-    ----------
-    symbol
-        Approved symbol.
-
-    Returns
-    -------
-    str
-        The letters before the first number, if there are at least two; otherwise the symbol.
-    """
-    match = _STEM.match(symbol.upper())
-    return match[1] if match else symbol.upper()
-
-
-def relatives(names: Sequence[str], test: Flags) -> Flags:
-    """Find the training perturbations that share a family with one of the test.
-
-    Parameters
-    ----------
-    names
-        Symbols of the perturbed genes, shape (n,).
-    test
-        Whether each is of the test, shape (n,).
-
-    Returns
-    -------
-    NDArray of bool
-        Shape (n,); never one of the test.
-    """
-    family = np.array([family_of(name) for name in names])
-    return np.isin(family, family[test]) & ~test

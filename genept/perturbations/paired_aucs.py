@@ -14,10 +14,13 @@ from typing import Final
 import numpy as np
 
 from genept.benchmarks import Floats, Indices
-from genept.perturbations.effects import Effects, Flags
+from genept.perturbations.effects import Effects
+from genept.perturbations.families import Flags
 
 N_DRAWS: Final = 400
 _CHUNK: Final = 50
+_MOST_VALUES: Final = 1 << 25
+"""Draws × pairs of both classes that are held in memory together."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,22 @@ class AucInterval:
     value: float
     low: float
     high: float
+
+
+def comparable(effects: Effects, test: Flags) -> bool:
+    """Whether a score can be had: some measured gene has both classes among the perturbations.
+
+    Parameters
+    ----------
+    effects
+        The labels.
+    test
+        Which perturbations were held out, shape (n_perturbations,).
+    """
+    pairs = effects.pairs_of(test)
+    n = np.bincount(effects.column[pairs])
+    yes = np.bincount(effects.column[pairs], weights=effects.label[pairs])
+    return bool(((yes > 0) & (yes < n)).any())
 
 
 def mean_aucs(
@@ -153,8 +172,9 @@ def _draws(
     size = np.bincount(class_pairs.gene)[class_pairs.gene]
     rng = np.random.default_rng(seed)
     result = []
-    for begin in range(0, n_draws, _CHUNK):
-        n = min(_CHUNK, n_draws - begin)
+    step = min(_CHUNK, max(_MOST_VALUES // len(yes), 1))
+    for begin in range(0, n_draws, step):
+        n = min(step, n_draws - begin)
         times = rng.multinomial(len(tested), np.full(len(tested), 1 / len(tested)), size=n)
         share = (times[:, yes] * times[:, no] / size).astype(np.float32)
         excess = share @ (won - 0.5).astype(np.float32) / share.sum(axis=1, keepdims=True)

@@ -8,18 +8,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from genept.datasources import Question
+import polars as pl
+
+from genept.datasources import Question, read_gene_groups
+from genept.datasources.download import AvailableFile
 from genept.embeddings import read_spaces
 from genept.perturbations.arena import SPACES, VARIANTS, score_screen
+from genept.perturbations.families import Groups, family_groups
 from genept.perturbations.unseen import Model, fit_models, predict_unseen
 from genept.storage import Lake, NewPart, Origin, Part, StoredTable
 
-_CODE: Final = ("genept.perturbations", "genept.embeddings.known_vectors", "genept.schema.tables")
+_CODE: Final = (
+    *("genept.datasources.gene_groups", "genept.embeddings.known_vectors"),
+    *("genept.perturbations", "genept.schema.tables"),
+)
 _LIBRARIES: Final = ("numpy", "scikit-learn")
 
 
 def build_scores(
-    lake: Lake, effects: StoredTable, vectors: Mapping[str, Part], texts: Part | None
+    lake: Lake,
+    effects: StoredTable,
+    vectors: Mapping[str, Part],
+    texts: Part | None,
+    groups: AvailableFile | None = None,
 ) -> list[Part]:
     """Build table `perturbation_scores`.
 
@@ -33,6 +44,8 @@ def build_scores(
         Parts of table `gene_embeddings`, by space: those of `SPACES` that are available.
     texts
         The descriptions of which the sparse control is made.
+    groups
+        HGNC's complete set, whose gene groups are families; None: stems of symbols alone.
 
     Returns
     -------
@@ -48,15 +61,21 @@ def build_scores(
     for own in effects.parts if vectors else ():
         others = [part for part in effects.parts if part is not own]
         inputs = {"texts": texts.sha256} if texts else {}
+        inputs |= {groups.id: groups.sha256} if groups else {}
         inputs |= {f"effects {part.partition[0]}": part.sha256 for part in effects.parts}
 
         def compute(own: Part = own, others: list[Part] = others) -> list[NewPart]:
             described = lake.read(texts, ["ensembl_gene_id", "text"]).rows() if texts else []
+            families = _families(groups)
             rows = score_screen(
                 lake.read(own), [lake.read(part) for part in others],
-                read_spaces(lake, vectors, SPACES), dict(described),
+                read_spaces(lake, vectors, SPACES), dict(described), families,
             )  # fmt: skip
-            return [NewPart("perturbation_scores", rows, own.partition)] if rows.height else []
+            if rows.is_empty():
+                return []
+            of_groups = pl.when(split="families").then(pl.lit(groups.release if groups else None))
+            rows = rows.with_columns(gene_groups=of_groups.cast(pl.String))
+            return [NewPart("perturbation_scores", rows, own.partition)]
 
         step = f"perturbations/scores/{own.partition[0]}"
         parts += lake.build(step, _origin(vectors, inputs, own), compute)
@@ -127,3 +146,10 @@ def _origin(vectors: Mapping[str, Part], inputs: Mapping[str, str], screen: Part
     declared = {question: variant.sha256 for question, variant in VARIANTS.items()}
     settings = {"screen": screen.partition[0], "variants": declared}
     return Origin(_CODE, {**inputs, **spaces}, settings, _LIBRARIES)
+
+
+def _families(groups: AvailableFile | None) -> Groups | None:
+    """The gene groups that count as families, of a file that is available."""
+    if groups is None:
+        return None
+    return family_groups(read_gene_groups(groups.opener, groups.path.name))

@@ -4,7 +4,7 @@ Every published row is kept, with the genes of its names or the reason why there
 effects are predicted is in the neighbours of this module.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import polars as pl
@@ -110,7 +110,7 @@ def build_screens(
             effects = _effects(screen, files, nomenclature())
             counted = _screen(screen, line, files, source, effects)
             return [
-                NewPart("perturbation_screens", counted, number=[*CELL_LINES].index(line)),
+                NewPart("perturbation_screens", counted, (screen,)),
                 NewPart("perturbation_effects", effects, (screen,)),
             ]
 
@@ -170,6 +170,44 @@ def _screen(
     screen: str, line: str, files: Files, source: Source, effects: pl.DataFrame
 ) -> pl.DataFrame:
     """The row of table `perturbation_screens`."""
+    return screen_row(
+        screen,
+        CELL_LINES[line],
+        [file.release for file in files.values()],
+        source,
+        effects,
+        rule="labels as published",
+    )
+
+
+def screen_row(
+    screen: str,
+    cell_line: str,
+    releases: Sequence[str],
+    source: Source,
+    effects: pl.DataFrame,
+    *,
+    rule: str,
+    n_combinations: int = 0,
+    n_few_cells: int = 0,
+    unchanged_share: float | None = None,
+) -> pl.DataFrame:
+    """Make the row of table `perturbation_screens`, with what is counted in the effects.
+
+    Parameters
+    ----------
+    screen, cell_line, releases, source
+        The screen, and where it is from.
+    effects
+        Its rows of table `perturbation_effects`.
+    rule, n_combinations, n_few_cells, unchanged_share
+        As the columns of the table.
+
+    Returns
+    -------
+    pl.DataFrame
+        One row.
+    """
     perturbed = effects.unique("perturbed_input")
     measured = effects.unique("measured_input")
     unresolved = {
@@ -179,16 +217,20 @@ def _screen(
     }
     row = {
         "screen": screen,
-        "cell_line": CELL_LINES[line],
-        "sources": [file.release for file in files.values()],
+        "cell_line": cell_line,
+        "sources": list(releases),
         "licence": source.licence,
         "redistributable": source.redistributable,
         "citation": source.citation,
+        "rule": rule,
         "n_perturbations": perturbed.height,
+        "n_combinations": n_combinations,
+        "n_few_cells": n_few_cells,
         "n_test": perturbed.filter(split="test").height,
         "n_genes": measured.height,
         "n_pairs": effects.height,
+        "unchanged_share": unchanged_share,
         "n_directions": effects["direction"].count(),
         "n_unresolved": len(unresolved),
     }
-    return pl.DataFrame([row])
+    return pl.DataFrame([row], schema_overrides={"unchanged_share": pl.Float64})

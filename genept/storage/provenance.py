@@ -132,11 +132,7 @@ def _behaviour(path: Path) -> str:
 
 
 def _dump(node: ast.AST) -> str:
-    """Text of `ast.dump`, without expressions that are constants: docstrings, also of attributes.
-
-    In one pass, for half the time of a `NodeTransformer` and `ast.dump`: every process that loads
-    the assets does it for all modules.
-    """
+    """Text of `ast.dump` without constant expressions (docstrings), in half the time."""
     kind = type(node)
     fields = []
     for name in kind._fields:

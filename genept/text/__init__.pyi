@@ -34,6 +34,7 @@ from .gene_vectors import StoredVectors as StoredVectors
 from .gene_vectors import embed_each as embed_each
 from .gene_vectors import embed_genes as embed_genes
 from .gene_vectors import embed_through_cache as embed_through_cache
+from .gene_vectors import gene_embedding_rows as gene_embedding_rows
 from .gene_vectors import stored_vectors as stored_vectors
 from .hosted_models import EmbedBatch as EmbedBatch
 from .hosted_models import HostedModel as HostedModel

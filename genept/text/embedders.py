@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -121,11 +121,12 @@ def _fault(vector: npt.NDArray[np.float32], norm: float) -> str:
 
 
 Variant = Literal["shuffled"]
+MadeOf = Literal["network", "go", "coexpression", "fused"]
 _ID: Final = re.compile(
     r"(?P<embedder>[a-z0-9][a-z0-9.-]*)/(?P<recipe>[a-z0-9][a-z0-9.-]*)(?:@(?P<variant>shuffled))?"
 )
 
-_MADE_OF: Final = re.compile(rf"(?P<network>network-\d+)|(?P<go>go-\d+)|{FUSED}")
+_MADE_OF: Final = re.compile(rf"(network|go|coexpression)-\d+|({FUSED})")
 
 
 @dataclass(frozen=True)
@@ -169,12 +170,20 @@ class Space:
         return re.fullmatch(r"lsa-\d+", self.embedder) is not None
 
     @property
-    def made_of(self) -> Literal["network", "go", "fused"] | None:
+    def made_of(self) -> MadeOf | None:
         """What its vectors are made of, if not of descriptions nor read from a registered table."""
         match = _MADE_OF.fullmatch(self.embedder)
         if match is None or self.table:
             return None
-        return "network" if match["network"] else "go" if match["go"] else "fused"
+        return cast("MadeOf", match[1] or match[2])
+
+    @property
+    def collections(self) -> frozenset[str]:
+        """Ids of the collections whose expression its vectors are made of."""
+        if self.made_of == "coexpression":
+            return frozenset({self.recipe})
+        members = map(space_of, self.fusion.members) if self.fusion else ()
+        return frozenset().union(*(member.collections for member in members))
 
     @property
     def has_recipe(self) -> bool:

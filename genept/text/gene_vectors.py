@@ -186,7 +186,22 @@ def gene_embedding_rows(
     vectors: pa.Array | pa.ChunkedArray,
     texts: pa.Array | pa.ChunkedArray,
 ) -> NewPart:
-    """A space's part of table `gene_embeddings`; `texts` are SHA-256, null where there is none."""
+    """Make a space's part of table `gene_embeddings`.
+
+    Parameters
+    ----------
+    space
+        The space.
+    ids, symbols, vectors
+        Of the genes: Ensembl ids, symbols, and lists of fixed size.
+    texts
+        SHA-256 of the texts, null where there is none.
+
+    Returns
+    -------
+    NewPart
+        To be stored.
+    """
     dimensions = vectors.type.list_size
     schema = TABLES["gene_embeddings"].schema(dimensions)
     columns = [pa.repeat(space.id, len(ids)), ids, symbols, vectors, texts]

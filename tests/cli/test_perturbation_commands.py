@@ -84,7 +84,7 @@ def test_a_threshold_of_the_variant_decides(capsys) -> None:
 
 
 def test_what_was_measured_is_not_predicted(capsys) -> None:
-    commands._print_measured("P1", "k562", screen().filter(perturbed_input="P1"))
+    commands._print_measured("P1", "K562", screen().filter(perturbed_input="P1"))
     assert printed(capsys) == (
         "P1 was perturbed in K562: nothing is predicted. Of 8 genes in table "
         "perturbation_effects, 4 changed up: M1, M3, M5, M7 down: none"

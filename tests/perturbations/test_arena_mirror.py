@@ -8,6 +8,7 @@ from installations import PROJECT, storage_settings
 
 from genept.client.platform import Platform
 from genept.common.settings import Settings
+from genept.datasources.gene_groups import gene_group_file
 from genept.nomenclature.reference import build_reference_table
 from genept.perturbations.arena import NAME, SPACES, TEXT
 from genept.perturbations.score_tables import build_scores
@@ -29,6 +30,7 @@ def test_unseen_perturbations_are_predicted_better_than_by_any_control(
     tmp_path: Path, object_store, store_prefix, real_archives
 ) -> None:
     (tmp_path / "cache").mkdir()
+    real_archives.folder.mkdir(parents=True, exist_ok=True)
     (tmp_path / "cache" / "archives").symlink_to(real_archives.folder)
     settings = Settings(
         state_dir=tmp_path,
@@ -40,11 +42,15 @@ def test_unseen_perturbations_are_predicted_better_than_by_any_control(
     genes = build_reference_table(platform.lake, platform.archives, "genes").part()
     recipes = [platform.recipes[id_.partition("/")[2]] for id_ in (TEXT, NAME)]
     stored = platform.lake.assemble("gene_descriptions", platform.describe(genes, recipes))
-    effects = platform.lake.assemble("perturbation_effects", platform.screen_parts(genes))
+    effects = platform.lake.assemble("perturbation_effects", platform.screen_parts(genes, print))
     vectors = platform.available_vectors(SPACES, stored)
     assert set(vectors) == set(SPACES)
     texts = platform.described(stored)
-    scores = platform.lake.read(build_scores(platform.lake, effects, vectors, texts))
+    groups = gene_group_file(platform.archives)
+    assert groups is not None
+    scores = platform.lake.read(build_scores(platform.lake, effects, vectors, texts, groups))
+    of_families = scores.filter(split="families")["gene_groups"]
+    assert of_families.unique().to_list() == [groups.release]
     scores = scores.with_columns(line=pl.col("screen").str.split("-").list.last())
     authors = scores.filter(split="authors")
     assert set(authors.select("line", "question").iter_rows()) >= set(BARS)

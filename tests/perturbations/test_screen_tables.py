@@ -67,10 +67,13 @@ def test_labels_stand_side_by_side_with_genes_and_outcomes(lake, genes, tmp_path
     (screen,) = screens.rows(named=True)
     counted = {name: screen[name] for name in screen if name.startswith("n_")}
     assert list(counted.items()) == [
-        *(("n_perturbations", 2), ("n_test", 1), ("n_genes", 3)),
+        *(("n_perturbations", 2), ("n_combinations", 0), ("n_few_cells", 0)),
+        *(("n_test", 1), ("n_genes", 3)),
         *(("n_pairs", 4), ("n_directions", 2), ("n_unresolved", 1)),
     ]
     assert not screen["redistributable"]
+    assert screen["rule"] == "labels as published"
+    assert screen["unchanged_share"] is None
     for name in ("perturbation_screens", "perturbation_effects"):
         assert check_table(lake, lake.assemble(name, parts)).failed == ()
 

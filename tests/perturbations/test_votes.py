@@ -10,7 +10,8 @@ import pytest
 
 from genept.embeddings import KnownVectors, Spaces
 from genept.perturbations.arena import NAME, TEXT, VARIANTS, score_screen
-from genept.perturbations.effects import Effects, LeakError, family_of
+from genept.perturbations.effects import Effects, LeakError
+from genept.perturbations.families import family_groups, family_of, relatives
 from genept.perturbations.paired_aucs import AucInterval, ClassPairs, mean_aucs
 from genept.perturbations.unseen import fit_models, predict_unseen
 from genept.perturbations.votes import Vote
@@ -114,11 +115,81 @@ def test_the_family_split_trains_without_paralogues() -> None:
     assert family_of("STAT1") == family_of("STAT5A")
     assert family_of("TP53") == "TP"
     assert family_of("A2M") == "A2M"
+    assert family_of("ENSG00000174282") != family_of("ENSG00000141510")
     rows = planted().with_columns(
         perturbed_input=pl.concat_str(pl.lit("FAM"), pl.col("perturbed_input").str.slice(1))
     )
     found = scores(rows)  # every training perturbation is a relative
     assert not any(split == "families" for _, split, _ in found)
+
+
+@pytest.mark.parametrize("n_test", [0, 1])
+def test_a_screen_with_too_few_test_perturbations_has_no_scores(n_test: int) -> None:
+    tested = [f"P{at}" for at in range(n_test)]
+    few = planted().with_columns(
+        split=pl.when(pl.col("perturbed_input").is_in(tested))
+        .then(pl.lit("test"))
+        .otherwise(pl.lit("train"))
+    )
+    assert score_screen(few, [], spaces(), {}).is_empty()
+
+
+def test_a_question_without_genes_of_both_classes_has_no_scores() -> None:
+    same = planted().with_columns(differential=pl.lit(value=False), direction=pl.lit("up"))
+    assert score_screen(same, [], spaces(), {}).is_empty()
+    one = planted().with_columns(direction=pl.when("differential").then(pl.lit("up")))
+    assert set(score_screen(one, [], spaces(), {})["question"]) == {"de"}
+
+
+def grouped(**groups: list[str]) -> pl.DataFrame:
+    """Groups of genes by their ids, as HGNC's complete set lists them."""
+    pairs = [(gene, group) for group, genes in groups.items() for gene in genes]
+    return pl.DataFrame(
+        {
+            "symbol": [f"symbol of {gene}" for gene, _ in pairs],
+            "ensembl_gene_id": [gene for gene, _ in pairs],
+            "gene_group": [group for _, group in pairs],
+        }
+    )
+
+
+def test_a_gene_group_is_a_family_unless_it_is_too_wide() -> None:
+    rows = grouped(
+        narrow=PERTURBED[:2], wide=PERTURBED[:101], at_the_limit=[PERTURBED[3], *PERTURBED[101:200]]
+    )
+    groups = family_groups(rows)
+    assert groups[PERTURBED[0]] == {"narrow"}
+    assert groups[PERTURBED[3]] == {"at_the_limit"}
+    assert PERTURBED[4] not in groups
+    genes, names = PERTURBED[:5], ["ALPHA", "BETA", "GAMMA1", "GAMMA2", "DELTA"]
+    test = np.array([True, False, True, False, False])
+    assert relatives(genes, names, test).tolist() == [False, False, False, True, False]
+    assert relatives(genes, names, test, groups).tolist() == [False, True, False, True, False]
+    assert relatives(names, names, test, groups).tolist() == [False, False, False, True, False]
+
+
+def test_the_family_split_trains_without_gene_groups() -> None:
+    rows = planted()
+    few = grouped(**{f"g{at}": PERTURBED[at : at + 2] for at in range(0, N, 4)})
+    without = score_screen(rows, [], spaces(), {}).filter(representation=TEXT)
+    with_groups = score_screen(rows, [], spaces(), {}, family_groups(few)).filter(
+        representation=TEXT
+    )
+    assert without.filter(split="authors").equals(with_groups.filter(split="authors"))
+    # The symbols are P0, P1, …: no stem in common, so that families are the authors' split.
+    same = ["question", "value"]
+    assert (
+        without.filter(split="families")
+        .select(same)
+        .equals(without.filter(split="authors").select(same))
+    )
+    assert (
+        with_groups.filter(split="families")["value"].to_list()
+        != without.filter(split="families")["value"].to_list()
+    )
+    of_every = grouped(**{f"g{at}": PERTURBED[at : at + 4] for at in range(0, N, 4)})
+    nothing = score_screen(rows, [], spaces(), {}, family_groups(of_every))
+    assert set(nothing["split"]) == {"authors"}
 
 
 @pytest.mark.parametrize("alias", ["P0", "another name of P0"])

@@ -7,5 +7,7 @@ from .file import refuse_foreign as refuse_foreign
 from .frames import AnnotationTable as AnnotationTable
 from .h5ad import describe_h5ad as describe_h5ad
 from .h5ad import parse_h5ad as parse_h5ad
+from .h5ad import read_h5ad as read_h5ad
+from .h5ad import read_obs as read_obs
 from .h5ad import read_obsm as read_obsm
 from .tenx import parse_tenx_h5 as parse_tenx_h5

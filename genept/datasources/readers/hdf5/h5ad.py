@@ -91,9 +91,19 @@ def parse_h5ad(archives: Archives, collection: Collection) -> ParsedCollection:
 def read_h5ad(
     path: Path, options: H5adOptions, *, unit: str, folder: Path | None = None
 ) -> ParsedCollection:
-    """Read a local h5ad; see `parse_h5ad`. Of values said to be counts, some rows are looked at.
+    """Read a local h5ad; of values said to be counts, some rows are looked at.
 
-    In `folder` (none: the system's for scratch files) a matrix stored by genes is turned over.
+    Parameters
+    ----------
+    path, options, unit
+        The file; which of it is read; what its values are said to be.
+    folder
+        Where a matrix stored by genes is turned over; None: the system's for scratch files.
+
+    Returns
+    -------
+    ParsedCollection
+        As of `parse_h5ad`, which also says what is refused.
     """
     with _opened(path, options.matrix, unit) as (_, obs, var, matrix):
         schema = frames.follows_schema(obs)
@@ -204,6 +214,25 @@ def read_obsm(path: Path, key: str) -> tuple[tuple[str, ...], NDArray[np.float32
     if not finite.all():
         raise SourceError(f"{path.name}: obsm/{key} is not finite at {ids[int(finite.argmin())]!r}")
     return tuple(ids), vectors
+
+
+def read_obs(path: Path, fields: Sequence[str]) -> pl.DataFrame:
+    """Read columns of the observations as text.
+
+    Parameters
+    ----------
+    path, fields
+        Local h5ad, and the columns that are wanted.
+
+    Returns
+    -------
+    pl.DataFrame
+        Those that there are, in the order of the file; null where a value is missing.
+    """
+    with open_hdf5(path) as file:
+        refuse_foreign(file)
+        obs = _table(file, "obs")
+        return pl.DataFrame({name: obs.texts(name) for name in fields if name in obs.fields})
 
 
 def refuse_transposed(what: str, ids: Sequence[str], genes: Sequence[str]) -> None:

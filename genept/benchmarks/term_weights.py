@@ -1,0 +1,51 @@
+"""Sparse TF-IDF of the texts of a recipe: the control that says what plain words know.
+
+It has a column for every term, so it is made where it is scored and stored nowhere. Its
+low-rank form, LSA, is a space like others, in `genept.text.baselines`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_array
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from genept.benchmarks.resampling import SPARSE
+from genept.benchmarks.task_base import GeneVectors
+from genept.storage import Lake, Part
+
+MIN_TEXTS = 2
+"""A term of one text only ties it to no other."""
+
+
+@dataclass(frozen=True)
+class TermWeights:
+    """Weights of the terms in the texts of one recipe.
+
+    Parameters
+    ----------
+    recipe
+        The recipe, as in the ids of spaces.
+    part
+        Its part of table `gene_descriptions`.
+    """
+
+    recipe: str
+    part: Part
+
+    @property
+    def name(self) -> str:
+        """Name of the representation."""
+        return f"{SPARSE}/{self.recipe}"
+
+    def read(self, lake: Lake, genes: Sequence[str]) -> GeneVectors:
+        """The weights of these genes: rows of unit length, the logarithm of counts.
+
+        Terms and how common they are, are those of every text of the recipe, without any label.
+        """
+        rows = lake.read(self.part, ["ensembl_gene_id", "text"]).sort("ensembl_gene_id")
+        counted = TfidfVectorizer(sublinear_tf=True, min_df=MIN_TEXTS, dtype=np.float64)
+        weights = csr_array(counted.fit_transform(rows["text"].to_list()))
+        known = tuple(rows["ensembl_gene_id"])
+        return GeneVectors(self.name, known, weights, is_control=True).within(genes)
