@@ -1,7 +1,6 @@
 """Spaces of knowledge beyond texts: a network of proteins, Gene Ontology, and fused spaces.
 
-Their vectors are parts of table `gene_embeddings` like any other. Those of texts are
-`genept.text.gene_vectors`; the numbers are made in `genept.text.spectral` and `genept.text.fusion`.
+Those of texts are `genept.text.gene_vectors`; of collections, `genept.embeddings.coexpression`.
 """
 
 from __future__ import annotations
@@ -137,7 +136,7 @@ def embed_fused(lake: Lake, space: Space, members: Mapping[str, Part]) -> Part:
     space
         The space, with its fusion.
     members
-        The members' parts of table `gene_embeddings`, by id of their space.
+        Their parts of `gene_embeddings`, by space; if one may not be passed on, neither may this.
 
     Returns
     -------
@@ -152,10 +151,13 @@ def embed_fused(lake: Lake, space: Space, members: Mapping[str, Part]) -> Part:
     if space.fusion is None:
         raise EmbeddingError(f"space {space.id!r} does not say what it is made of")
     fusion = space.fusion
+    settings = [part.origin.get("settings", {}) for part in members.values()]
+    closed = any(each.get("redistributable") is False for each in settings)
+    terms = {"redistributable": False} if closed else {}
     origin = Origin(
         code=(*_CODE, "genept.text.fusion"),
         inputs={member: members[member].sha256 for member in fusion.members},
-        settings={"space": space.id, "weights": fusion.weights, "missing": fusion.missing},
+        settings={"space": space.id, "weights": fusion.weights, "missing": fusion.missing} | terms,
         libraries=("numpy",),
     )
 

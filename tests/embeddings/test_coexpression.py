@@ -24,6 +24,7 @@ from genept.schema.tables import TABLES
 from genept.storage.provenance import StoredTable
 from genept.text.embedders import EmbeddingError, space_of
 from genept.text.fusion import declared_fusion
+from genept.text.knowledge_vectors import embed_fused
 from validation.checks import check_table
 
 
@@ -132,3 +133,7 @@ def test_the_lake_makes_it_anew_when_the_collection_changes(
     assert embedding_matrix(rows).shape == (90, 4)
     assert pl.DataFrame(rows)["symbol"][0] == "GEN1A"
     assert first.origin["settings"]["redistributable"] is redistributable
+    fusion = declared_fusion([space.id, f"{space.id}@shuffled"])
+    members = dict.fromkeys(fusion.members, first)
+    fused = embed_fused(lake, replace(space_of("fused/mine"), fusion=fusion), members)
+    assert fused.origin["settings"].get("redistributable", True) is redistributable
