@@ -29,12 +29,15 @@ def perturbation_screens(
     pool=MEMORY,
 )
 def predicted_perturbations(
-    platform: PlatformResource, perturbation_effects: StoredTable, gene_descriptions: StoredTable
+    context: Context,
+    platform: PlatformResource,
+    perturbation_effects: StoredTable,
+    gene_descriptions: StoredTable,
 ) -> TableResults:
     """The predictor beside its controls, and its predictions for genes that were not perturbed."""
     lake, effects = platform.lake, perturbation_effects
     wanted = library.SPACES if effects.parts else ()
-    vectors = platform.available_vectors(wanted, gene_descriptions)
+    vectors = platform.available_vectors(wanted, gene_descriptions, context.log.warning)
     described = platform.described(gene_descriptions)
     groups = gene_group_file(platform.archives)
     parts = library.build_scores(lake, effects, vectors, described, groups)

@@ -219,7 +219,7 @@ class Asked:
         descriptions = StoredTable.of(
             "gene_descriptions", self.platform.describe(self._genes, usable)
         )
-        available = self.platform.available_vectors(SPACES, descriptions)
+        available = self.platform.available_vectors(SPACES, descriptions, console.print)
         known = Drugs.of(*self._tables, screen.drugs.tolist())
         return UnscreenedModel(
             screen, self._with_asked(known), read_spaces(lake, available, SPACES)

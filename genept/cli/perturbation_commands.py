@@ -51,7 +51,7 @@ def perturbation(
         if measured.height:
             _print_measured(gene, screen or CELL_LINES[cell_line], measured)
             return
-        vectors = platform.available_vectors(SPACES, descriptions)
+        vectors = platform.available_vectors(SPACES, descriptions, console.print)
         try:
             models = read_models(platform.lake, effects, vectors)
         except ValueError as error:

@@ -190,14 +190,23 @@ class Platform(KnownSpaces):
         open_ = collection.redistributable and self.settings.drug_structures is None
         return DrugScreen(id_, open_, responses, self.structures(collection))
 
-    def available_vectors(self, ids: Iterable[str], descriptions: StoredTable) -> dict[str, Part]:
-        """Vectors of those of the spaces that are available, declared for a release or not."""
-        spaces = [
-            text.Space(embedder, recipe)
-            for embedder, _, recipe in (id_.partition("/") for id_ in ids)
-        ]
-        available = [space for space in spaces if self.unavailable(space) is None]
-        return {space.id: self.embed(space, descriptions) for space in available}
+    def available_vectors(
+        self, ids: Iterable[str], descriptions: StoredTable, say: Callable[[str], None]
+    ) -> dict[str, Part]:
+        """Vectors of those of the spaces that are available, declared for a release or not.
+
+        A space that cannot be made of so few genes, as with a limit, is left out; `say` is told.
+        """
+        vectors = {}
+        for embedder, _, recipe in (id_.partition("/") for id_ in ids):
+            space = text.Space(embedder, recipe)
+            if self.unavailable(space) is not None:
+                continue
+            try:
+                vectors[space.id] = self.embed(space, descriptions)
+            except text.EmbeddingError as error:
+                say(f"space {space.id} is left out: {error}")
+        return vectors
 
     def described(self, descriptions: StoredTable) -> Part | None:
         """The texts of the genes whose perturbation is predicted; None if there are none."""

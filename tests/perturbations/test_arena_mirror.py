@@ -43,7 +43,7 @@ def test_unseen_perturbations_are_predicted_better_than_by_any_control(
     recipes = [platform.recipes[id_.partition("/")[2]] for id_ in (TEXT, NAME)]
     stored = platform.lake.assemble("gene_descriptions", platform.describe(genes, recipes))
     effects = platform.lake.assemble("perturbation_effects", platform.screen_parts(genes, print))
-    vectors = platform.available_vectors(SPACES, stored)
+    vectors = platform.available_vectors(SPACES, stored, print)
     assert set(vectors) == set(SPACES)
     texts = platform.described(stored)
     groups = gene_group_file(platform.archives)

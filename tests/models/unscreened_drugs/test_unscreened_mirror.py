@@ -45,7 +45,7 @@ def test_left_out_drugs_are_predicted_better_than_by_any_control(
     genes = build_reference_table(lake, platform.archives, "genes").part()
     recipes = [platform.recipes[TEXT.partition("/")[2]]]
     descriptions = lake.assemble("gene_descriptions", platform.describe(genes, recipes))
-    vectors = platform.available_vectors(REPORTED, descriptions)
+    vectors = platform.available_vectors(REPORTED, descriptions, print)
     assert set(vectors) == set(REPORTED)
     gdsc = platform.catalogue.collections["gdsc"]
     parts = platform.ingest(gdsc)
