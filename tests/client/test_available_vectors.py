@@ -31,7 +31,5 @@ def test_a_space_that_cannot_be_made_is_left_out_with_the_reason(
         wanted, StoredTable.of("gene_descriptions", []), said.append
     )
     assert vectors == {"lsa-384/name-ncbi-go": made}
-    assert said == [
-        "space go-200/co-annotation is left out: 0 genes that share 0 terms are too few for 200 "
-        "dimensions"
-    ]
+    (line,) = said
+    assert line.startswith("space go-200/co-annotation is left out: 0 genes that share 0 terms")
