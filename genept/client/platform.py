@@ -195,7 +195,8 @@ class Platform(KnownSpaces):
     ) -> dict[str, Part]:
         """Vectors of those of the spaces that are available, declared for a release or not.
 
-        A space that cannot be made of so few genes, as with a limit, is left out; `say` is told.
+        A space that cannot be made of so few genes, as with a limit, is left out; `say` gets the
+        reason.
         """
         vectors = {}
         for embedder, _, recipe in (id_.partition("/") for id_ in ids):

@@ -4,20 +4,19 @@ The publisher's list is optional, and is read where it is cached or in a mirror'
 `drug_targets.csv` is shipped with the package. What a target means is `genept.nomenclature`.
 """
 
-import csv
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from importlib.resources import files
 from typing import Final, NamedTuple
 
-from genept.common import SourceError, listed
+from genept.common import SourceError
 from genept.datasources.download import (
     Archives,
     AvailableFile,
     Opener,
     available_files,
-    text_lines,
+    table_rows,
 )
 
 COMPOUNDS_SOURCE: Final = "gdsc-compounds"
@@ -176,20 +175,8 @@ def _names(values: Sequence[str]) -> tuple[str, ...]:
 def _rows(opener: Opener, what: str, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """Number and values of each row, without the spaces around them, checked for their form."""
     name = columns.index("DRUG_NAME") if "DRUG_NAME" in columns else columns.index("drug")
-    for number, line in text_lines(opener, what):
-        text = line.removeprefix("\ufeff") if number == 1 else line
-        fields = [value.strip() for value in next(csv.reader([text]), [])]
-        if number == 1:
-            if fields != [*columns]:
-                raise SourceError(
-                    f"{what}: line 1 is {listed(fields)}; expected {','.join(columns)}"
-                )
-            continue
-        if len(fields) != len(columns):
-            raise SourceError(
-                f"{what}: line {number} has {len(fields)} values; expected {len(columns)}: "
-                f"{','.join(columns)}"
-            )
+    for number, values in table_rows(opener, what, columns):
+        fields = [value.strip() for value in values]
         if not fields[name]:
             raise SourceError(f"{what}: line {number} lacks the name of a drug")
         yield number, fields

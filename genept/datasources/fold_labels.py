@@ -13,7 +13,7 @@ from genept.datasources.download import (
     AvailableFile,
     Opener,
     available_files,
-    text_lines,
+    table_rows,
 )
 
 FOLD_SOURCES: Final[Mapping[str, str]] = {
@@ -87,13 +87,8 @@ def read_fold_labels(opener: Opener, what: str) -> Iterator[FoldLabel]:
         in training and held out, it would be scored by a model that knows its label. Names the
         file and the line.
     """
-    lines = text_lines(opener, what)
-    _, head = next(lines, (1, ""))
-    if (header := head.removeprefix("\ufeff").split("\t")) != _COLUMNS:
-        raise SourceError(f"{what}: line 1 is {listed(header)}; expected {listed(_COLUMNS)}")
     seen: dict[tuple[str, str], int] = {}
-    for number, line in lines:
-        fields = line.split("\t")
+    for number, fields in table_rows(opener, what, _COLUMNS, "\t"):
         if (problem := _problem(fields)) is not None:
             raise SourceError(f"{what}: line {number} {problem}")
         term, split, gene, label = fields
@@ -107,8 +102,6 @@ def read_fold_labels(opener: Opener, what: str) -> Iterator[FoldLabel]:
 
 def _problem(fields: list[str]) -> str | None:
     """What is wrong with a row; None if nothing is."""
-    if len(fields) != len(_COLUMNS):
-        return f"has {len(fields)} values; expected {len(_COLUMNS)}: {listed(_COLUMNS)}"
     term, split, gene, label = fields
     if not term.strip():
         return "lacks the term"

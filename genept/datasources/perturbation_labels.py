@@ -4,17 +4,16 @@ A file is of one cell line and one question. What a name means, and what becomes
 `genept.perturbations`.
 """
 
-import csv
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal, NamedTuple, get_args
 
-from genept.common import SourceError, listed
+from genept.common import SourceError
 from genept.datasources.download import (
     Archives,
     AvailableFile,
     Opener,
     available_files,
-    text_lines,
+    table_rows,
 )
 
 SCREENS_SOURCE: Final = "perturbqa"
@@ -97,13 +96,8 @@ def read_perturbation_labels(opener: Opener, what: str) -> Iterator[Perturbation
         The header is another one, or a row has an empty name, another label than 0 and 1, another
         split, or repeats a pair of genes with another label; names the file and the line.
     """
-    lines = text_lines(opener, what)
-    _, head = next(lines)
-    if (header := head.removeprefix("\ufeff").split(",")) != _COLUMNS:
-        raise SourceError(f"{what}: line 1 is {listed(header)}; expected {','.join(_COLUMNS)}")
     seen: dict[tuple[str, str], str] = {}
-    for number, line in lines:
-        fields = next(csv.reader([line]), [])
+    for number, fields in table_rows(opener, what, _COLUMNS):
         if (problem := _problem(fields)) is not None:
             raise SourceError(f"{what}: line {number} {problem}")
         perturbed, measured, label, split = fields
@@ -117,8 +111,6 @@ def read_perturbation_labels(opener: Opener, what: str) -> Iterator[Perturbation
 
 def _problem(fields: list[str]) -> str | None:
     """What is wrong with a row; None if nothing is."""
-    if len(fields) != len(_COLUMNS):
-        return f"has {len(fields)} values; expected {len(_COLUMNS)}: {','.join(_COLUMNS)}"
     if not fields[0].strip() or not fields[1].strip():
         return "lacks the name of a gene"
     if fields[2] not in ("0", "1"):

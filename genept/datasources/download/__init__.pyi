@@ -13,4 +13,5 @@ from .streams import is_tar as is_tar
 from .streams import member_names as member_names
 from .streams import open_bytes as open_bytes
 from .streams import open_text as open_text
-from .streams import text_lines as text_lines
+from .text_tables import table_rows as table_rows
+from .text_tables import text_lines as text_lines

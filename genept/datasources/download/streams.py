@@ -229,39 +229,3 @@ def _in_folder(folder: Path, member: str | None, what: str) -> Path:
     if not (folder / name).resolve().is_relative_to(folder.resolve()):
         raise SourceError(f"{what}: {name!r} is a link that leads out of it: refused")
     return folder / name
-
-
-def text_lines(opener: Opener, what: str) -> Iterator[tuple[int, str]]:
-    """The numbered lines of a text file.
-
-    Parameters
-    ----------
-    opener
-        Opens the unpacked bytes of the file.
-    what
-        Name of the file for messages.
-
-    Yields
-    ------
-    number, line
-        Number from 1, and the line without its end.
-
-    Raises
-    ------
-    SourceError
-        It is empty, is a web page under a data file's name, or is not UTF-8.
-    """
-    with opener() as stream:
-        text = io.TextIOWrapper(stream, encoding="utf-8", newline="\n")
-        number = 0
-        try:
-            for number, line in enumerate(text, start=1):
-                if number == 1 and line.lstrip()[:1] == "<":
-                    raise SourceError(f"{what}: is a web page, not data; {get_again()}")
-                yield number, line.rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise SourceError(f"{what}: line {number + 1} is not UTF-8: {error}") from error
-        finally:
-            text.detach()
-        if not number:
-            raise SourceError(f"{what}: is empty; {get_again()}")
