@@ -5,6 +5,7 @@ import dagster as dg  # reads annotations at run time: no `from __future__ impor
 from assets.declarations import MEMORY, declared_outs, inputs
 from assets.results import Context, PlatformResource, TableResults, table_results
 from genept import perturbations as library
+from genept.common import console
 from genept.datasources import gene_group_file
 from genept.storage import StoredTable
 
@@ -20,6 +21,8 @@ def perturbation_screens(
     remark = library.how_to_get(platform.archives) or "every screen is available"
     context.log.info(f"perturbations: {remark}")
     parts = platform.screen_parts(genes.part(), context.log.warning)
+    if not parts:
+        console.print(f"no screen of perturbations: {remark}", markup=False)
     yield from table_results(platform.lake, SCREENS, parts, sources=remark)
 
 

@@ -23,6 +23,7 @@ from genept.models.unscreened_drugs import (
     UnscreenedModel,
     carried_over,
     expression_screen,
+    is_structure,
 )
 from genept.nomenclature import (
     Nomenclature,
@@ -65,6 +66,8 @@ class Asked:
         self.platform, self.name, self.smiles = platform, name, smiles
         if not key_of(name):
             raise StoreError(f"--new-drug {name!r}: a name has letters or digits")
+        if smiles and not is_structure(smiles):
+            raise StoreError(f"--smiles {smiles!r} is no structure; expected SMILES, such as CCO")
         self.targets = self._targets(targets) if targets else None
         if not targets and not smiles and not self._listed.height:
             if several := self._compounds:
@@ -85,7 +88,10 @@ class Asked:
         for token in tokens:
             meaning = meanings[token]
             if meaning.outcome == "unknown":
-                raise StoreError(f"--targets {token!r} names no target: {meaning.evidence}")
+                raise StoreError(
+                    f"--targets {token!r} names no target: {meaning.evidence}. Commas separate "
+                    "targets"
+                )
             genes = {id_ for _, id_ in meaning.members}
             known |= genes or {meaning.group or token}
             symbols = ", ".join(symbol for symbol, _ in meaning.members) or "no gene"
@@ -237,7 +243,8 @@ class Asked:
     def _print(self, model: UnscreenedModel, screen: str, rows: pl.DataFrame, top: int) -> None:
         answer.print(
             f"\n[bold]{escape(self.name)}[/] as {screen} would see it, compared by "
-            f"{model.compared_by}; nearest: {escape(', '.join(model.evidence(0)) or 'none')}"
+            f"{model.compared_by} ({self._known_of(model)}); nearest: "
+            f"{escape(', '.join(model.evidence(0)) or 'none')}"
         )
         shown = (
             (
@@ -252,3 +259,10 @@ class Asked:
         if rows.height > top:
             answer.print(f"… and {rows.height - top:,} more (--out writes them all)")
         answer.print(f"[dim]{NO_MEASUREMENT}[/]")
+
+    @staticmethod
+    def _known_of(model: UnscreenedModel) -> str:
+        """Which of the two are known of the drug that is asked about, the last one."""
+        known = {"targets": model.has_vector[-1], "structure": bool(model.drugs.smiles[-1])}
+        lacking = [name for name, is_known in known.items() if not is_known]
+        return f"of this drug, no {' and no '.join(lacking)}" if lacking else "both known"

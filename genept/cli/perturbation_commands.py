@@ -18,7 +18,15 @@ from genept.client import Platform
 from genept.common import Settings, StoreError, console, open_console, plain_table
 from genept.datasources import CELL_LINES, SCREENS_SOURCE, Question
 from genept.nomenclature import Nomenclature, build_reference_table
-from genept.perturbations import NAME, SPACES, TEXT, Model, how_to_get, read_models
+from genept.perturbations import (
+    LEAST_PERTURBATIONS,
+    NAME,
+    SPACES,
+    TEXT,
+    Model,
+    how_to_get,
+    read_models,
+)
 from genept.storage import Part, StoredTable
 
 answer = open_console(soft_wrap=True)
@@ -93,7 +101,10 @@ def _predicted(
 ) -> pl.DataFrame | None:
     """Every measured gene with its probabilities, the most probable first; None: abstained."""
     if "de" not in models:
-        raise StoreError("the screen has no labels of differential expression (question de)")
+        raise StoreError(
+            "the screen says of too few perturbations what they change (question de): at least "
+            f"{LEAST_PERTURBATIONS} are needed to predict another one"
+        )
     vote = models["de"].vote
     cosines = vote.cosines([gene])[0]
     nearest = int(np.argmax(cosines))

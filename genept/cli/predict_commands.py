@@ -123,6 +123,8 @@ def drugs(
     """
     if new_drug is None and (targets or smiles):
         raise StoreError("--targets and --smiles are of a new drug: name it with --new-drug")
+    if new_drug is not None and drug:
+        raise StoreError("--drug is of measured drugs, --new-drug of another: give one of them")
     platform = Platform(Settings())
     known = [name for name in platform.registry.names() if is_drug_model(name)]
     wanted = [f"{PREFIX}{name.removeprefix(PREFIX)}" for name in screen or []]

@@ -27,6 +27,7 @@ from genept.storage import Lake, Role, open_store
 LATEST: Final = "latest"
 PREFERRED_SPACE: Final = "minilm-l6-v2/name-go"
 PREFERRED_GENE: Final = "FOXP3"
+PREFERRED_DRUG: Final = "Encorafenib"
 
 
 class OfflineWarning(UserWarning):
@@ -222,7 +223,19 @@ class Snippets:
             snippets |= self._filled("space", space=space, recipe=recipe, gene=gene)
         if self.manifest.tables["drug_responses"].files:
             snippets |= self._filled("screen", screen=self._values("drug_responses")[0])
+        if drug := self._unscreened_drug():
+            snippets |= self._filled("unscreened", screen=drug[0], drug=drug[1])
         return snippets
+
+    def _unscreened_drug(self) -> tuple[str, str] | None:
+        """A screen, and a drug that it did not screen and that is predicted; the usual one."""
+        if not self.manifest.tables["unscreened_drug_responses"].files:
+            return None
+        screen = self._values("unscreened_drug_responses")[0]
+        (file, *_) = released_files(self.manifest, "unscreened_drugs", {"collection_id": screen})
+        rows = pl.read_parquet(self.files.local(self.manifest, file))
+        drugs = rows.filter(~pl.col("abstained"))["drug_id"].to_list()
+        return screen, PREFERRED_DRUG if PREFERRED_DRUG in drugs else drugs[0]
 
     def space(self) -> str | None:
         """A space to show: the usual one, or the first that is no control."""

@@ -13,6 +13,7 @@ from .score_tables import build_scores as build_scores
 from .score_tables import read_models as read_models
 from .screen_tables import build_screens as build_screens
 from .screen_tables import how_to_get as how_to_get
+from .unseen import LEAST_PERTURBATIONS as LEAST_PERTURBATIONS
 from .unseen import Model as Model
 from .user_screens import UserScreen as UserScreen
 from .user_screens import added_screens as added_screens

@@ -22,6 +22,10 @@ from genept.perturbations.votes import Matrix, Vote
 
 FOLDS: Final = 5
 SEED: Final = 0
+LEAST_PERTURBATIONS: Final = 30
+"""Perturbations of a screen below which nothing is predicted from it: on a few, a calibration may
+turn the votes round."""
+
 TOP: Final = 10
 """Effects of each gene that are published."""
 
@@ -162,10 +166,14 @@ def fit_models(rows: pl.DataFrame, spaces: Spaces) -> dict[Question, Model]:
     Returns
     -------
     dict of str to Model
-        By question; one that the screen does not answer is left out.
+        By question; one that the screen does not answer for `LEAST_PERTURBATIONS` is left out.
     """
     every = ((question, Effects.of(rows, question)) for question in QUESTIONS)
-    return {name: Model.fit(effects, spaces) for name, effects in every if effects is not None}
+    return {
+        name: Model.fit(effects, spaces)
+        for name, effects in every
+        if effects is not None and len(effects.perturbations) >= LEAST_PERTURBATIONS
+    }
 
 
 def predict_unseen(

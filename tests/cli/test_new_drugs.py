@@ -22,6 +22,7 @@ from genept.cli import new_drugs, predict_commands
 from genept.datasources.readers.sandbox_watch import USUAL
 from genept.embeddings import EXPRESSION
 from genept.models.confidence import fit_domain
+from genept.models.drug_response import has_rdkit
 from genept.models.serving import Served
 from genept.models.unscreened_drugs.unscreened_profiles import NOTHING_KNOWN, UnscreenedModel
 from genept.models.user_samples import Samples
@@ -317,3 +318,16 @@ def stored_rows(lake: Lake, name: str, rows: list[dict[str, Any]]) -> Any:
 
     frame = pl.DataFrame(rows, schema=declared_frame(TABLES[name], 1).schema)
     return stored(lake, name, frame.sort("drug_id"))
+
+
+@pytest.mark.parametrize("smiles", ["notasmiles!!", "C C", "C(C"])
+def test_a_text_that_is_no_structure_is_refused(run: Run, smiles: str) -> None:
+    if smiles == "C(C" and not has_rdkit():
+        pytest.skip("without RDKit only the characters are looked at")
+    error = refusal(run, "--new-drug", "x", "--smiles", smiles)
+    assert error == f"--smiles {smiles!r} is no structure; expected SMILES, such as CCO"
+
+
+def test_measured_and_new_drugs_are_not_asked_for_at_once(run: Run) -> None:
+    error = refusal(run, "--new-drug", "x", "--targets", "G1", "--drug", "d1")
+    assert "give one of them" in error

@@ -332,6 +332,17 @@ def test_the_printed_questions_are_answered(
         drug_id=pl.Series(["everybody's", "blood's"] * 40),
         value=pl.Series([-5.0, -1.0, -5.1, 3.0] * 20),
     )
+    unscreened = declared_frame(TABLES["unscreened_drugs"], 2, partition=("screen",))
+    unscreened = unscreened.with_columns(
+        drug_id=pl.Series(["Nameless", "Encorafenib"]), abstained=pl.Series([True, False])
+    )
+    predicted = declared_frame(
+        TABLES["unscreened_drug_responses"], 40, partition=("screen",)
+    ).with_columns(
+        drug_id=pl.lit("Encorafenib"),
+        observation_id=lines["observation_id"],
+        prediction=pl.Series([0.5, -0.7] * 20),
+    )
     texts = declared_frame(TABLES["gene_descriptions"], 2, partition=("x",)).with_columns(
         symbol=pl.Series(["FOXP3", "G0"]), text=pl.Series(["a regulator of T cells", "none"])
     )
@@ -352,11 +363,13 @@ def test_the_printed_questions_are_answered(
                 gene_descriptions=stored("gene_descriptions", texts, "x"),
                 observations=stored("observations", lines, "screen"),
                 drug_responses=stored("drug_responses", responses, "screen"),
+                unscreened_drugs=stored("unscreened_drugs", unscreened, "screen"),
+                unscreened_drug_responses=stored("unscreened_drug_responses", predicted, "screen"),
             )
         )
         .manifest
     )
-    nearest, text, drugs = snippets(installation, manifest).questions().values()
+    nearest, text, drugs, tissues = snippets(installation, manifest).questions().values()
     pasted(installation, text)
     assert capsys.readouterr().out == "a regulator of T cells\n"
     pasted(installation, nearest)
@@ -367,6 +380,11 @@ def test_the_printed_questions_are_answered(
     pasted(installation, drugs)
     effects = re.findall(r"│ ([\w']+) +┆ +(-?[\d.]+)", capsys.readouterr().out)
     assert [drug for drug, _ in effects] == ["blood's", "everybody's"]
+    pasted(installation, tissues)
+    shown = capsys.readouterr().out
+    (drug, _), *by_tissue = re.findall(r"│ (\w+) +┆ +(-?[\d.]+)", shown)
+    assert drug == "Encorafenib"
+    assert by_tissue == [("skin", "-0.7"), ("leukemia", "0.5")]
 
 
 def test_a_release_of_few_genes_is_asked_about_one_that_it_has(

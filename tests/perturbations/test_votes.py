@@ -13,7 +13,7 @@ from genept.perturbations.arena import NAME, TEXT, VARIANTS, score_screen
 from genept.perturbations.effects import Effects, LeakError
 from genept.perturbations.families import family_groups, family_of, relatives
 from genept.perturbations.paired_aucs import AucInterval, ClassPairs, mean_aucs
-from genept.perturbations.unseen import fit_models, predict_unseen
+from genept.perturbations.unseen import LEAST_PERTURBATIONS, fit_models, predict_unseen
 from genept.perturbations.votes import Vote
 
 N, WIDTH, MEASURED = 240, 12, 40
@@ -240,6 +240,12 @@ def test_genes_of_one_class_have_no_auc() -> None:
     effects = Effects.of(rows, "de")
     with pytest.raises(ValueError, match="no measured gene has both classes"):
         ClassPairs.of(effects, effects.test)
+
+
+def test_a_screen_of_few_perturbations_predicts_nothing() -> None:
+    few = planted().filter(pl.col("perturbed_gene").is_in(PERTURBED[: LEAST_PERTURBATIONS - 1]))
+    assert few["perturbed_gene"].n_unique() == LEAST_PERTURBATIONS - 1
+    assert fit_models(few, {TEXT: space()}) == {}
 
 
 def test_probabilities_are_calibrated_and_the_model_abstains_far_from_its_training() -> None:

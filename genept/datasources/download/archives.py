@@ -72,9 +72,8 @@ class Archives:
 
     def is_available(self, source_id: str) -> bool:
         """Whether a source can be read without a request: cached, or in a mirror's folder."""
-        locations = self.locations.of(self.catalogue.source(source_id))
-        in_folder = any(isinstance(location, Path) and location.is_file() for location in locations)
-        return in_folder or self.is_cached(source_id)
+        source = self.catalogue.source(source_id)
+        return self.is_cached(source_id) if source.is_package else self._fetcher.is_here(source)
 
     def fetch(self, source_id: str, *, refresh: bool = False) -> Path:
         """Return the verified file; download it if it is absent, wrong or out of date.

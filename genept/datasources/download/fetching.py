@@ -99,6 +99,17 @@ class Fetcher:
         """Metadata of the local copy; makes no request."""
         return read_metadata(self.source_folder(source))
 
+    def is_here(self, source: Source) -> bool:
+        """Whether there is a copy, or a file in a mirror's folder; makes no request.
+
+        The file of a folder that is no mirror any more does not count.
+        """
+        folders = (each for each in self.locations.of(source) if isinstance(each, Path))
+        if any(location.is_file() for location in folders):
+            return True
+        seen = self.cached(source)
+        return seen is not None and Path(seen.path).is_relative_to(self.folder)
+
     def probe(self, source: Source) -> SourceProbe:
         """Check for a new version with at most one request; none for pinned files and folders.
 

@@ -9,6 +9,7 @@ from .drug_training import DrugTraining as DrugTraining
 from .drug_training import is_drug_model as is_drug_model
 from .drug_training import predict_drugs as predict_drugs
 from .drug_training import unmeasured_responses as unmeasured_responses
+from .predictors import IDENTITY as IDENTITY
 from .predictors import PENALTIES as PENALTIES
 from .predictors import Floats as Floats
 from .predictors import Matrix as Matrix

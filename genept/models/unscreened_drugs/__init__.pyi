@@ -2,6 +2,7 @@
 
 from .drug_kernels import REPORTED as REPORTED
 from .drug_kernels import SPACES as SPACES
+from .drug_kernels import is_structure as is_structure
 from .known_drugs import Drugs as Drugs
 from .profile_ridge import carried_over as carried_over
 from .unscreened_profiles import UnscreenedModel as UnscreenedModel

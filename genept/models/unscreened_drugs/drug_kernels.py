@@ -5,6 +5,7 @@ What is predicted from it is in `genept.models.unscreened_drugs.profile_ridge`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
@@ -13,7 +14,7 @@ import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
 
 from genept.embeddings import Spaces
-from genept.models.drug_response import Floats, drug_features, has_rdkit
+from genept.models.drug_response import IDENTITY, Floats, drug_features, has_rdkit
 from genept.models.unscreened_drugs.known_drugs import Drugs
 from genept.storage import sha256_of
 
@@ -35,6 +36,7 @@ FINGERPRINTS: Final = "fingerprints"
 PATHWAY: Final = "pathway"
 
 _PATHWAY_SHARE: Final = 0.3
+_SMILES: Final = re.compile(r"[A-Za-z0-9@+\-\[\]()\\/%=#$.:~*]+")
 
 
 @dataclass(frozen=True)
@@ -246,3 +248,20 @@ def random_vectors(rng: np.random.Generator, spaces: Spaces) -> Spaces:
 
 CONTROLS: Final[Mapping[str, Change]] = {"shuffled": shuffled, "random": random_vectors}
 """Controls of vectors, by name."""
+
+
+def is_structure(smiles: str) -> bool:
+    """Whether a text is a structure, as far as RDKit or, without it, its characters tell.
+
+    Parameters
+    ----------
+    smiles
+        The text.
+
+    Returns
+    -------
+    bool
+    """
+    if not _SMILES.fullmatch(smiles):
+        return False
+    return not has_rdkit() or drug_features(["asked"], {"asked": smiles})[0] != IDENTITY

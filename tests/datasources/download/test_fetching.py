@@ -385,6 +385,21 @@ def test_a_wrong_file_in_a_mirror_is_passed_over_aloud(
     assert len(server.seen) == 1
 
 
+def test_a_file_of_a_folder_that_is_no_mirror_any_more_is_not_available(
+    make: Make, server: Publisher, tmp_path: Path
+) -> None:
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "t.tsv").write_bytes(TABLE)
+    with_mirror = make(mirrors=(str(tmp_path / "mirror"),), mirror="t.tsv")
+    assert with_mirror.is_available("x")
+    with_mirror.fetch("x")
+    without = make(mirror="t.tsv")
+    assert not without.is_available("x")
+    assert server.seen == []
+    without.fetch("x")
+    assert without.is_available("x")
+
+
 def test_a_mirror_behind_http_is_asked_before_the_publisher(make: Make, server: Publisher) -> None:
     server.files["mirror/x/table.tsv"] = TABLE
     archives = make(mirrors=(f"{server.url}/other", f"{server.url}/mirror"), **pin(TABLE))
