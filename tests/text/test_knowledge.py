@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from installations import PROJECT
 from planted import gene, reference_of
 
 from genept.datasources.catalogue import load_catalogue
@@ -20,7 +21,7 @@ from genept.text.gene_descriptions import describe
 from genept.text.knowledge import KnowledgeSources
 from genept.text.recipes import PARTS, load_recipes
 
-MIRROR = Path(__file__).parents[3].parent / "shared" / "mirror"
+MIRROR = PROJECT.parent / "shared" / "mirror"
 GENES = reference_of(
     gene(1, "G1", name="gene one", uniprot_ids=["P1"]),
     gene(2, "G2", name="gene two", uniprot_ids=["P2"]),
