@@ -7,7 +7,7 @@ How they are made is in `genept.text`; who predicts with them is in `genept.pert
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -56,6 +56,14 @@ class KnownVectors:
         if not rows:
             return np.zeros(self.vectors.shape[1])
         return np.asarray(self.vectors[rows].mean(axis=0, dtype=np.float64))
+
+    def shuffled(self, rng: np.random.Generator) -> KnownVectors:
+        """The control in which every gene has the vector of another."""
+        return replace(self, vectors=self.vectors[rng.permutation(len(self.vectors))])
+
+    def random(self, rng: np.random.Generator) -> KnownVectors:
+        """The control with normal deviates in place of every vector."""
+        return replace(self, vectors=rng.standard_normal(self.vectors.shape, np.float32))
 
 
 Spaces = Mapping[str, KnownVectors]

@@ -14,6 +14,7 @@ import polars as pl
 from markupsafe import Markup
 
 from genept.models.cards import MARKDOWN, Row
+from genept.models.unscreened_drugs import MEAN_PROFILE, NO_CONTROL
 from genept.storage import Lake, StoredTable
 
 RESEARCH_USE: Final = "Research use: no measurement, and not for decisions about people."
@@ -136,8 +137,8 @@ def drug_cards(scores: pl.DataFrame, drugs: pl.DataFrame) -> Iterator[tuple[str,
     """
     for (collection,), of_screen in scores.group_by("collection_id", maintain_order=True):
         about = drugs.filter(collection_id=collection)
-        abstained, other = int(about["abstained"].sum()), "mean profile"
-        compared = of_screen.filter(pl.col("other").is_in([other, "none"]))
+        abstained, other = int(about["abstained"].sum()), MEAN_PROFILE
+        compared = of_screen.filter(pl.col("other").is_in([other, NO_CONTROL]))
         card = PredictorCard(
             title=f"Drugs that {collection} did not screen",
             predicts=(

@@ -176,8 +176,8 @@ def _contestants(
         if name in spaces and [name] != used:
             yield name, (replace(variant, spaces=(name,)), spaces, False)
     yield "strength", (variant, vectors, True)
-    yield "shuffled", (variant, _changed(vectors, _shuffled), False)
-    yield "random", (variant, _changed(vectors, _random), False)
+    yield "shuffled", (variant, _changed(vectors, KnownVectors.shuffled), False)
+    yield "random", (variant, _changed(vectors, KnownVectors.random), False)
     if texts:
         sparse = replace(variant, spaces=("tf-idf",))
         yield "tf-idf", (sparse, {"tf-idf": tf_idf(texts, effects)}, False)
@@ -188,16 +188,6 @@ def _changed(
 ) -> Spaces:
     rng = np.random.default_rng(SEED)
     return {name: change(space, rng) for name, space in spaces.items()}
-
-
-def _shuffled(space: KnownVectors, rng: np.random.Generator) -> KnownVectors:
-    """Every gene with the vector of another."""
-    return replace(space, vectors=space.vectors[rng.permutation(len(space.vectors))])
-
-
-def _random(space: KnownVectors, rng: np.random.Generator) -> KnownVectors:
-    """Normal deviates in place of every vector."""
-    return replace(space, vectors=rng.standard_normal(space.vectors.shape, np.float32))
 
 
 def tf_idf(texts: Mapping[str, str], effects: Effects) -> KnownVectors:

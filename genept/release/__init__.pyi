@@ -43,4 +43,5 @@ from .run_records import keep_metrics as keep_metrics
 from .run_records import metrics_frame as metrics_frame
 from .run_records import shown_pictures as shown_pictures
 from .run_records import step_costs as step_costs
+from .staging import is_restricted as is_restricted
 from .staging import passed_on as passed_on

@@ -57,13 +57,13 @@ class Restricted:
             space_of(part)
             for table in tables.values()
             for part in table.parts
-            if _declared_restricted(part)
+            if is_restricted(part)
         }
         sources = {
             part.origin["settings"].get("source")
             for table in tables.values()
             for part in table.parts
-            if _declared_restricted(part)
+            if is_restricted(part)
         }
         return cls(
             frozenset(collection for (collection,) in collections),
@@ -83,7 +83,7 @@ class Restricted:
         """Return whether a part contains restricted data, or results computed from them."""
         return (
             space_of(part) in self.spaces
-            or _declared_restricted(part)
+            or is_restricted(part)
             or bool(self.collections & collections_in(lake, part))
             or self._is_made_of(lake, part)
         )
@@ -105,7 +105,18 @@ class Restricted:
         )
 
 
-def _declared_restricted(part: Part) -> bool:
+def is_restricted(part: Part) -> bool:
+    """Whether what a part was computed from says that it may not be passed on.
+
+    Parameters
+    ----------
+    part
+        A part of any table.
+
+    Returns
+    -------
+    bool
+    """
     return part.origin.get("settings", {}).get("redistributable") is False
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from genept.datasources import NETWORKS, network_files, read_network
 from genept.nomenclature import Nomenclature, Reference
+from genept.release import is_restricted
 from genept.storage import Lake, NewPart, Origin, Part
 from genept.text.baselines import shuffled
 from genept.text.embedders import EmbeddingError, Space, embedding_column
@@ -151,9 +152,7 @@ def embed_fused(lake: Lake, space: Space, members: Mapping[str, Part]) -> Part:
     if space.fusion is None:
         raise EmbeddingError(f"space {space.id!r} does not say what it is made of")
     fusion = space.fusion
-    settings = [part.origin.get("settings", {}) for part in members.values()]
-    closed = any(each.get("redistributable") is False for each in settings)
-    terms = {"redistributable": False} if closed else {}
+    terms = {"redistributable": False} if any(map(is_restricted, members.values())) else {}
     origin = Origin(
         code=(*_CODE, "genept.text.fusion"),
         inputs={member: members[member].sha256 for member in fusion.members},

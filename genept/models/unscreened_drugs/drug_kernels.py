@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
 
-from genept.embeddings import Spaces
+from genept.embeddings import KnownVectors, Spaces
 from genept.models.drug_response import IDENTITY, Floats, drug_features, has_rdkit
 from genept.models.unscreened_drugs.known_drugs import Drugs
 from genept.storage import sha256_of
@@ -227,26 +227,10 @@ def _diagonal(kernel: Floats) -> Floats:
     return kernel
 
 
-Change = Callable[[np.random.Generator, Spaces], Spaces]
-
-
-def shuffled(rng: np.random.Generator, spaces: Spaces) -> Spaces:
-    """Every gene with the vector of another."""
-    return {
-        name: replace(space, vectors=space.vectors[rng.permutation(len(space.vectors))])
-        for name, space in spaces.items()
-    }
-
-
-def random_vectors(rng: np.random.Generator, spaces: Spaces) -> Spaces:
-    """Normal deviates in place of every vector."""
-    return {
-        name: replace(space, vectors=rng.standard_normal(space.vectors.shape, np.float32))
-        for name, space in spaces.items()
-    }
-
-
-CONTROLS: Final[Mapping[str, Change]] = {"shuffled": shuffled, "random": random_vectors}
+CONTROLS: Final[Mapping[str, Callable[[KnownVectors, np.random.Generator], KnownVectors]]] = {
+    "shuffled": KnownVectors.shuffled,
+    "random": KnownVectors.random,
+}
 """Controls of vectors, by name."""
 
 

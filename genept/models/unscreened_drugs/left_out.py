@@ -7,7 +7,7 @@ each fold. Nothing here was used to choose the variant: see docs/drugs.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -95,7 +95,7 @@ class LeftOut:
     screen: ScreenRows
     known: Drugs
     spaces: Spaces
-    variant: DrugVariant = field(default=VARIANT)
+    variant: DrugVariant = VARIANT
 
     @cached_property
     def _all(self) -> Responses:
@@ -153,7 +153,8 @@ class LeftOut:
         ):
             for control, change in CONTROLS.items() if group else ():
                 for draw in range(N_DRAWS):
-                    changed = change(np.random.default_rng(draw), group)
+                    rng = np.random.default_rng(draw)
+                    changed = {key: change(space, rng) for key, space in group.items()}
                     name = f"{prefix}@{control}#{draw}"
                     result[name] = by_targets(self.drugs, changed, self.variant.power)
         return result
@@ -197,8 +198,8 @@ class LeftOut:
         """
         if regime is Regime.LEAVE_DRUG_AND_LINE_OUT:
             return self._on_unseen_lines()
-        together = self.shared if regime is Regime.LEAVE_TARGET_OUT else self.same_compound
-        best = self.best_of_fold(together)
+        targets = regime is Regime.LEAVE_TARGET_OUT
+        best = self.best_of_fold(self.shared) if targets else self.best_without_compound
         result = {name: np.zeros(len(self.chosen)) for name in self.kernels}
         result[CHOSEN] = np.zeros(len(self.chosen))
         for fold in np.unique(self.folds).tolist():
@@ -224,6 +225,11 @@ class LeftOut:
                 result[CHOSEN][drug] = result[best[fold]][drug]
         return _averaged(result)
 
+    @cached_property
+    def best_without_compound(self) -> dict[int, str]:
+        """The same, each drug predicted without its own compound."""
+        return self.best_of_fold(self.same_compound)
+
     def best_of_fold(self, together: Flags) -> dict[int, str]:
         """What drugs are compared by in each fold, chosen on its training drugs."""
         return {
@@ -242,7 +248,7 @@ class LeftOut:
         """
         groups = self.screen.groups
         line_folds = grouped_folds(groups, None, N_LINE_FOLDS, SEED)
-        best = self.best_of_fold(self.same_compound)
+        best = self.best_without_compound
         predicted = np.zeros(self.responses.deviation.shape)
         for line_fold in range(N_LINE_FOLDS):
             seen = line_folds != line_fold

@@ -17,6 +17,7 @@ from genept.models.unscreened_drugs.drug_kernels import CONTROLS, FINGERPRINTS
 from genept.models.unscreened_drugs.left_out import (
     CHOSEN,
     MAIN_CONTROLS,
+    MEAN_PROFILE,
     REGIMES,
     LeftOut,
 )
@@ -156,9 +157,8 @@ class Gate:
         expected: dict[Regime, float] = {}
         findings, passed = [], True
         for regime in (Regime.LEAVE_DRUG_OUT, Regime.LEAVE_TARGET_OUT):
-            for row in chosen.filter(regime=str(regime), other="mean profile").iter_rows(
-                named=True
-            ):
+            against = chosen.filter(regime=str(regime), other=MEAN_PROFILE)
+            for row in against.iter_rows(named=True):
                 expected[regime] = row["value"]
                 low = row["difference_low"]
                 good = low is not None and low > 0

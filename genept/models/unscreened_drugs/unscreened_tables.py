@@ -21,6 +21,7 @@ from genept.models.unscreened_drugs.left_out import N_FOLDS, LeftOut
 from genept.models.unscreened_drugs.profile_ridge import LEAST_DRUGS
 from genept.models.unscreened_drugs.unscreened_profiles import UnscreenedModel
 from genept.models.unscreened_drugs.unscreened_scores import Gate, left_out_rows, score_rows
+from genept.release import is_restricted
 from genept.storage import Lake, NewPart, Origin, Part, StoredTable
 
 SCORES: Final = ("unscreened_drug_scores", "left_out_drugs")
@@ -114,7 +115,7 @@ def _of_screen(
         "variant": VARIANT.sha256,
         "rdkit": has_rdkit(),
     }
-    if any(_is_restricted(part) for part in (*drugs.parts, *targets.parts)):
+    if any(is_restricted(part) for part in (*drugs.parts, *targets.parts)):
         settings["redistributable"] = False
     origin = Origin(_CODE, {**screen.inputs, **known, **read}, settings, LIBRARIES)
     step = f"models/unscreened-drugs-{screen.collection}"
@@ -158,7 +159,3 @@ def _not_measured(drugs: pl.DataFrame, measured: Sequence[str]) -> list[str]:
     own = drugs.filter(pl.col("drug_id").is_in(measured))["compound"].drop_nulls().to_list()
     same = pl.col("compound").is_in(own).fill_null(value=False)
     return drugs.filter(~same & ~pl.col("drug_id").is_in(measured))["drug_id"].sort().to_list()
-
-
-def _is_restricted(part: Part) -> bool:
-    return part.origin.get("settings", {}).get("redistributable") is False

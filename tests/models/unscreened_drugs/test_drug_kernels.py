@@ -13,6 +13,7 @@ from genept.embeddings import KnownVectors
 from genept.models.drug_response import has_rdkit
 from genept.models.unscreened_drugs.drug_kernels import (
     BOTH,
+    CONTROLS,
     FINGERPRINTS,
     ONTOLOGY,
     PATHWAY,
@@ -28,8 +29,6 @@ from genept.models.unscreened_drugs.drug_kernels import (
     by_structure,
     by_targets,
     kernels,
-    random_vectors,
-    shuffled,
     tanimoto,
     together,
 )
@@ -156,8 +155,13 @@ def test_two_similarities_together() -> None:
 def test_controls_keep_genes_and_shape_and_lose_who_has_which_vector() -> None:
     rng = np.random.default_rng(1)
     spaces = spaces_of(rng.normal(size=(len(GENES), 4)).astype(np.float32))
-    mixed = shuffled(np.random.default_rng(0), spaces)
-    drawn = random_vectors(np.random.default_rng(0), spaces)
+    mixed, drawn = (
+        {name: CONTROLS[control](space, seeded) for name, space in spaces.items()}
+        for control, seeded in (
+            ("shuffled", np.random.default_rng(0)),
+            ("random", np.random.default_rng(0)),
+        )
+    )
     for name, space in spaces.items():
         assert mixed[name].number == space.number
         assert sorted(mixed[name].vectors.tolist()) == sorted(space.vectors.tolist())
