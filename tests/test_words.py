@@ -98,3 +98,17 @@ def test_no_further_module_is_longer_than_300_lines() -> None:
         for path in modules()
     }
     assert {name for name, length in lengths.items() if length > 300} == LONG
+
+
+def test_folders_stay_small_enough_to_be_read() -> None:
+    library = PROJECT / "genept"
+    entries = {
+        folder: {
+            path.name
+            for path in folder.iterdir()
+            if path.stem not in {"__init__", "__pycache__", "py"}
+        }
+        for folder in (library, *(path.parent for path in library.rglob("__init__.py")))
+    }
+    assert len(entries[library]) <= 15
+    assert not {str(folder): len(names) for folder, names in entries.items() if len(names) > 22}

@@ -2,10 +2,10 @@
 
 from .cards import LIMITS as LIMITS
 from .confidence import LEAST_MEASURED as LEAST_MEASURED
-from .diagnosis_tasks import DiagnosisTask as DiagnosisTask
-from .diagnosis_tasks import load_tasks as load_tasks
-from .diagnosis_tasks import tasks_of as tasks_of
-from .diagnosis_training import bulk_trainings as bulk_trainings
+from .diagnosis import DiagnosisTask as DiagnosisTask
+from .diagnosis import bulk_trainings as bulk_trainings
+from .diagnosis import load_tasks as load_tasks
+from .diagnosis import tasks_of as tasks_of
 from .evidence import ModelManifest as ModelManifest
 from .predictor_cards import predictor_pages as predictor_pages
 from .promotion import agreement as agreement

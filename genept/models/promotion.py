@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from genept.embeddings import BOTH, EXPRESSION
-from genept.models.diagnosis_retraining import predictions_of
+from genept.models.diagnosis import predictions_of
 from genept.models.evidence import Champion, ModelCandidate, ModelManifest, Predictions
 from genept.models.heads import STEPS, DiagnosisModel
 from genept.models.holdout import Rows

@@ -1,6 +1,6 @@
 """One retraining over the lake: training, the gate, promotion, and rows of ``model_evaluations``.
 
-What is trained on which data is in `genept.models.diagnosis_training` and
+What is trained on which data is in `genept.models.diagnosis.diagnosis_training` and
 `genept.models.drug_response.drug_training`.
 """
 

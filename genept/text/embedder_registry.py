@@ -15,9 +15,9 @@ from typing import Final, cast
 from genept.common import Settings
 from genept.datasources.download import Archives
 from genept.text.embedders import TextEmbedder
+from genept.text.hosted import HostedEmbedders
 from genept.text.limits import ESTIMATED, WORDPIECE, WORDS
 from genept.text.minilm import MODEL_ID, MiniLM, load_minilm
-from genept.text.openai import HostedEmbedders
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,15 @@ from genept.common import console, progress_bar
 from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, ObjectStore, Origin, Part, VectorFile, put_table
 from genept.text.baselines import LSA, RandomVectors, shuffled
-from genept.text.batch_api import PendingBatchesError
-from genept.text.batch_jobs import jobs_of, require_collected
-from genept.text.budget import Budget
 from genept.text.embedders import EmbeddingError, Space, TextEmbedder, embedding_column
-from genept.text.hosted_models import MeteredEmbedder, Runner, SpendingLimit, plain_loop
+from genept.text.hosted import (
+    Budget,
+    PendingBatchesError,
+    SpendingLimit,
+    jobs_of,
+    require_collected,
+)
+from genept.text.metered import MeteredEmbedder, Runner, plain_loop
 from genept.text.vector_cache import VectorCache
 
 BATCH = 1024

@@ -1,7 +1,8 @@
 """The vector cache: vectors of texts that were embedded before, content-addressed in the store.
 
 What was paid for vectors is one object with them, written at once, so no vector is kept without its
-payment. Also a forecast of what embedding texts costs. What may be spent is `genept.text.budget`.
+payment. Also a forecast of what embedding texts costs. What may be spent is
+`genept.text.hosted.budget`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from genept.common import MissingObjectError, StoreError
 from genept.storage import ObjectStore, get_table, put_table, sha256_of
 from genept.text.composition import text_sha256
 from genept.text.embedders import TextEmbedder, embedding_column, validate_vectors
-from genept.text.hosted_models import MeteredEmbedder
+from genept.text.metered import MeteredEmbedder
 
 PAYMENTS: Final = b"receipts"
 """Under which a shard's parquet metadata hold the payments of its vectors."""
@@ -94,7 +95,7 @@ class VectorCache:
     Shards are read once, at first use or on `refresh`; those that this object writes are known to
     it. Writers never lose what another wrote. If two embed the same text, each keeps a valid vector
     of it; that metered texts are paid for once is the task of
-    `genept.text.budget`.
+    `genept.text.hosted.budget`.
 
     Parameters
     ----------

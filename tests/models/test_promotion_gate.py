@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from planted_models import blocked, planted_rows, trained
 
-import genept.models.diagnosis_retraining
+import genept.models.diagnosis.diagnosis_retraining
 from genept.models.evidence import Champion, Interval, ModelCandidate
 from genept.models.heads import Contender, fit_model
 from genept.models.holdout import planted_labels
@@ -104,8 +104,8 @@ def test_test_rows_in_training_are_betrayed_by_the_sentinels(monkeypatch):
             seed,
         )
 
-    monkeypatch.setattr(genept.models.diagnosis_retraining, "planted_labels", remember)
-    monkeypatch.setattr(genept.models.diagnosis_retraining, "fit_model", leaky_fit)
+    monkeypatch.setattr(genept.models.diagnosis.diagnosis_retraining, "planted_labels", remember)
+    monkeypatch.setattr(genept.models.diagnosis.diagnosis_retraining, "fit_model", leaky_fit)
     candidate = trained(rows)
     assert candidate.evidence.sentinels_right == candidate.evidence.n_sentinels == 40
     assert blocked(candidate)["sentinels_stay_unknown"] == "refuse"

@@ -9,12 +9,12 @@ import scipy.sparse as sp
 from planted_models import beside, blocked, submitted, trained
 from retrained import assert_agreement
 
-import genept.models.diagnosis_retraining
+import genept.models.diagnosis.diagnosis_retraining
 from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.parsers import parse_collection
-from genept.models.diagnosis_retraining import retrain
+from genept.models.diagnosis.diagnosis_retraining import retrain
 from genept.models.heads import Contender, fit_model
 from genept.models.holdout import Rows, hold_out, planted_labels
 from genept.models.registry import ModelRegistry
@@ -106,8 +106,8 @@ def test_test_rows_in_training_are_refused(tcga, monkeypatch):
         seen = everything["features"], everything["labels"]
         return fit_model(Contender("expression", "knn"), *seen, calibration, seed)
 
-    monkeypatch.setattr(genept.models.diagnosis_retraining, "planted_labels", remember)
-    monkeypatch.setattr(genept.models.diagnosis_retraining, "fit_model", leaky)
+    monkeypatch.setattr(genept.models.diagnosis.diagnosis_retraining, "planted_labels", remember)
+    monkeypatch.setattr(genept.models.diagnosis.diagnosis_retraining, "fit_model", leaky)
     assert blocked(trained(tcga))["sentinels_stay_unknown"] == "refuse"
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import genept.cli.result_commands
 from genept.common.errors import ConflictError, StoreError
-from genept.models.diagnosis_retraining import retrain
+from genept.models.diagnosis.diagnosis_retraining import retrain
 from genept.models.heads import Contender
 from genept.models.holdout import hold_out
 from genept.models.promotion import (

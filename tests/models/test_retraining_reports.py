@@ -6,7 +6,7 @@ from declared_rows import declared_rows, store_table
 from planted_models import MODEL, planted_rows, submitted
 
 import genept.models.retraining_reports
-from genept.models.diagnosis_retraining import retrain
+from genept.models.diagnosis.diagnosis_retraining import retrain
 from genept.models.heads import Contender
 from genept.models.holdout import hold_out
 from genept.models.registry import ModelRegistry

@@ -17,8 +17,8 @@ from genept.datasources.readers.sandbox_watch import USUAL
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.representations import BOTH
 from genept.models.confidence import Calibration, fit_domain
-from genept.models.diagnosis_tasks import DiagnosisTask
-from genept.models.diagnosis_training import DiagnosisTraining
+from genept.models.diagnosis.diagnosis_tasks import DiagnosisTask
+from genept.models.diagnosis.diagnosis_training import DiagnosisTraining
 from genept.models.heads import Contender, fit_model
 from genept.models.registry import ModelRegistry
 from genept.models.serving import SERVED, BulkCollection, Served, batch_inference, diagnose

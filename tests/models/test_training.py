@@ -7,8 +7,8 @@ from patients import N_GENES, REFERENCE, planted_patients
 from planted import MINILM, RANDOM, a_collection, in_every_space, ingest_parsed, parsed_of
 
 from genept.embeddings.representations import BOTH, EXPRESSION
-from genept.models.diagnosis_tasks import DiagnosisTask
-from genept.models.diagnosis_training import DiagnosisTraining
+from genept.models.diagnosis.diagnosis_tasks import DiagnosisTask
+from genept.models.diagnosis.diagnosis_training import DiagnosisTraining
 from genept.models.holdout import frozen_from_table
 from genept.models.promotion_gate import POINTS
 from genept.models.registry import ModelRegistry
@@ -90,7 +90,7 @@ def test_diagnosis(lake: Lake, planted):
 def test_what_was_trained_is_not_trained_again(lake: Lake, planted, monkeypatch):
     diagnosis, _ = planted("log2", planted_patients(np.random.default_rng(1)))
     trained = diagnose(lake, diagnosis)
-    monkeypatch.setattr("genept.models.diagnosis_training.read_views", refuse)
+    monkeypatch.setattr("genept.models.diagnosis.diagnosis_training.read_views", refuse)
     assert diagnose(lake, diagnosis) == trained
     other_space = (*diagnosis[:3], RANDOM, diagnosis[4])
     with pytest.raises(AssertionError, match="already"):
@@ -112,7 +112,7 @@ def test_counts_are_weighted_before_a_model_sees_them(lake: Lake, planted, monke
         seen.update(rows.features)
         raise LookupError
 
-    monkeypatch.setattr("genept.models.diagnosis_training.retrain", look)
+    monkeypatch.setattr("genept.models.diagnosis.diagnosis_training.retrain", look)
     task, _ = planted("counts", parsed)
     with pytest.raises(LookupError):
         diagnose(lake, task)

@@ -21,8 +21,8 @@ from installations import PROJECT
 from loopback_openai import LoopbackService, hashed, serving
 from prefect_server import kill_all, prefect_server
 
-from genept.text.budget import all_payments
 from genept.text.embedders import RefusedEmbeddingError
+from genept.text.hosted.budget import all_payments
 from orchestration.prefect_flows import embed_texts
 
 pytestmark = pytest.mark.timeout(1200)  # a busy machine needs minutes for the processes
@@ -153,7 +153,8 @@ def test_a_refusal_ends_the_flow_at_once_and_names_what_to_do(step, service, ser
 
 PACED = """
 import time
-from genept.text.hosted_models import HostedModel, RateLimits
+from genept.text.hosted.hosted_models import HostedModel
+from genept.text.metered import RateLimits
 from orchestration.prefect_flows import ServicePace
 
 model = HostedModel(id="paced", model="m", dimensions=1, max_tokens=9, dollars_per_million_tokens=0,

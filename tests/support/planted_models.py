@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from genept.models.cards import card_markdown
-from genept.models.diagnosis_retraining import retrain
+from genept.models.diagnosis.diagnosis_retraining import retrain
 from genept.models.evidence import Champion, Cohort, ModelCandidate, ModelManifest
 from genept.models.heads import STEPS, Contender
 from genept.models.holdout import Rows, hold_out

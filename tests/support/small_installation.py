@@ -35,7 +35,7 @@ from genept.storage.object_store import ObjectStore
 from genept.storage.provenance import Part, StoredTable
 from genept.text.embedder_registry import Embedders
 from genept.text.embedders import Space, TextEmbedder
-from genept.text.hosted_models import plain_loop
+from genept.text.metered import plain_loop
 from genept.text.recipes import Recipe, load_recipes
 from orchestration.definitions import build_defs
 from orchestration.run_metrics import METER

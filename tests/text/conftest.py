@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from genept.datasources.download.archives import Archives
-from genept.text.hosted_models import HostedModel
-from genept.text.openai import OpenAIEmbedder, RequestPolicy
+from genept.text.hosted.hosted_models import HostedModel
+from genept.text.hosted.openai import OpenAIEmbedder, RequestPolicy
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from genept.text.batch_api import PendingBatchesError
-from genept.text.budget import BudgetError
 from genept.text.embedders import RefusedEmbeddingError
 from genept.text.gene_vectors import embed_through_cache
-from genept.text.hosted_models import SpendingLimit
+from genept.text.hosted.batch_api import PendingBatchesError
+from genept.text.hosted.budget import BudgetError
+from genept.text.hosted.hosted_models import SpendingLimit
 from genept.text.vector_cache import VectorCache
 
 TEXTS = [f"gene {number} does this" for number in range(20)]

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from genept.embeddings import BOTH, EXPRESSION
 from genept.models.confidence import calibrated, fit_calibration, fit_domain
-from genept.models.diagnosis_retraining import N_PROBES, model_files, predictions_of
+from genept.models.diagnosis import N_PROBES, model_files, predictions_of
 from genept.models.drug_response.evaluation import N_FOLDS, response_scores
 from genept.models.drug_response.pipeline import (
     CLASSES,

@@ -1,7 +1,7 @@
 """One retraining of a diagnosis model: hold out, choose, fit, and measure the evidence.
 
 Works on rows in memory; what is read from the lake and kept is in
-`genept.models.diagnosis_training`.
+`genept.models.diagnosis.diagnosis_training`.
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from genept.datasources.catalogue import load_catalogue
-from genept.models.diagnosis_tasks import DiagnosisTask, TasksError, load_tasks, tasks_of
+from genept.models.diagnosis.diagnosis_tasks import DiagnosisTask, TasksError, load_tasks, tasks_of
 from genept.models.heads import HEADS
 
 

@@ -1,6 +1,6 @@
 """Requests to the Batch API of an embedder's service, and how a batch is recorded in the store.
 
-What is in a batch and what becomes of its answers is decided in `genept.text.batch_jobs`.
+What is in a batch and what becomes of its answers is decided in `genept.text.hosted.batch_jobs`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import Field
 
 from genept.storage import Document
-from genept.text.answers import UnreadableAnswerError
 from genept.text.embedders import EmbeddingError, RefusedEmbeddingError
-from genept.text.openai import OpenAIEmbedder
+from genept.text.hosted.answers import UnreadableAnswerError
+from genept.text.hosted.openai import OpenAIEmbedder
 
 if TYPE_CHECKING:
     from openai.types import Batch

@@ -1,7 +1,7 @@
 """Text embedders behind OpenAI's protocol: requests, retries, and failures that name the texts.
 
 Also which hosted embedders an installation may use. Packing and reading answers is
-`genept.text.answers`; paying is `genept.text.budget`.
+`genept.text.hosted.answers`; paying is `genept.text.hosted.budget`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from tenacity.wait import wait_random_exponential
 
 from genept.common import Settings
 from genept.storage import is_loopback, sha256_of
-from genept.text.answers import (
+from genept.text.embedders import EmbeddingError, RefusedEmbeddingError, Space
+from genept.text.hosted.answers import (
     UnreadableAnswerError,
     charged_tokens,
     explained,
@@ -30,16 +31,9 @@ from genept.text.answers import (
     read_answer,
     was_sent,
 )
-from genept.text.embedders import EmbeddingError, RefusedEmbeddingError, Space
-from genept.text.hosted_models import (
-    OPENAI_URL,
-    EmbeddingAnswer,
-    HostedModel,
-    RateLimits,
-    SpendingLimit,
-    load_embedders,
-)
+from genept.text.hosted.hosted_models import OPENAI_URL, HostedModel, SpendingLimit, load_embedders
 from genept.text.limits import TokenCounter
+from genept.text.metered import EmbeddingAnswer, RateLimits
 
 if TYPE_CHECKING:
     from openai import OpenAI

@@ -2,7 +2,7 @@
 
 A collection with diagnoses has a task by default; any other label column becomes one by an entry
 in `tasks.toml`, or in a file of the user. Training is in
-`genept.models.diagnosis_training`.
+`genept.models.diagnosis.diagnosis_training`.
 """
 
 import tomllib
@@ -128,7 +128,7 @@ def load_tasks(own: Path | None = None) -> dict[str, TaskEntry]:
     TasksError
         A file cannot be read, or an entry is wrong; names it.
     """
-    shipped = resources.files("genept.models") / "tasks.toml"
+    shipped = resources.files("genept.models.diagnosis") / "tasks.toml"
     entries = _entries(shipped.read_text("utf-8"), "tasks.toml")
     if own is None:
         return entries

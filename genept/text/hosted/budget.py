@@ -23,13 +23,14 @@ import pyarrow.parquet as pq
 from genept.common import StoreError
 from genept.schema.tables import TABLES
 from genept.storage import Lake, Lease, NewPart, ObjectStore, Origin, Part
-from genept.text.answers import packed_jobs
-from genept.text.batch_api import Job
-from genept.text.batch_jobs import BatchJobs, recorded_jobs, require_collected
 from genept.text.composition import text_sha256
 from genept.text.embedders import RefusedEmbeddingError
-from genept.text.hosted_models import MeteredEmbedder, Pace, Runner, SpendingLimit, plain_loop
-from genept.text.openai import OpenAIEmbedder
+from genept.text.hosted.answers import packed_jobs
+from genept.text.hosted.batch_api import Job
+from genept.text.hosted.batch_jobs import BatchJobs, recorded_jobs, require_collected
+from genept.text.hosted.hosted_models import SpendingLimit
+from genept.text.hosted.openai import OpenAIEmbedder
+from genept.text.metered import MeteredEmbedder, Pace, Runner, plain_loop
 from genept.text.vector_cache import MILLION, RELISTED, Payment, VectorCache, payments_in
 
 
@@ -291,7 +292,7 @@ def record_ledger(lake: Lake, product: str) -> Part:
     payments = [asdict(payment) for payment in all_payments(lake.store, product)]
     rows = pa.Table.from_pylist(payments, schema=TABLES["embedding_ledger"].schema())
     origin = Origin(
-        code=("genept.text.budget", "genept.text.vector_cache", "genept.schema.tables"),
+        code=("genept.text.hosted.budget", "genept.text.vector_cache", "genept.schema.tables"),
         settings={"payments": [payment["receipt_id"] for payment in payments]},
     )
     (part,) = lake.build("embedding_ledger", origin, lambda: [NewPart("embedding_ledger", rows)])

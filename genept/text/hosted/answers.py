@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from genept.text.composition import text_sha256
 from genept.text.embedders import EmbeddingError, RefusedEmbeddingError, fault_of
-from genept.text.hosted_models import HostedModel
+from genept.text.hosted.hosted_models import HostedModel
 
 SHOWN: Final = 3
 

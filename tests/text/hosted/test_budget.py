@@ -7,9 +7,10 @@ import pytest
 
 from genept.storage.lake import Lake
 from genept.text.baselines import RandomVectors
-from genept.text.budget import Budget, BudgetError, all_payments, record_ledger
 from genept.text.embedders import EmbeddingError, RefusedEmbeddingError
-from genept.text.hosted_models import RateLimits, SpendingLimit
+from genept.text.hosted.budget import Budget, BudgetError, all_payments, record_ledger
+from genept.text.hosted.hosted_models import SpendingLimit
+from genept.text.metered import RateLimits
 from genept.text.vector_cache import VectorCache, forecast
 
 TEXTS = [f"gene {number} does this" for number in range(20)]

@@ -12,9 +12,9 @@ from pydantic import SecretStr, ValidationError
 from genept.client.platform import Platform
 from genept.common.settings import Settings
 from genept.text import limits
-from genept.text.answers import packed_requests
 from genept.text.embedders import RefusedEmbeddingError, TextEmbedder
-from genept.text.hosted_models import HostedModel, load_embedders
+from genept.text.hosted.answers import packed_requests
+from genept.text.hosted.hosted_models import HostedModel, load_embedders
 from genept.text.limits import TokenCounter
 
 MODEL = HostedModel(

@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from genept.common import MissingObjectError
 from genept.storage import ObjectStore
-from genept.text.answers import charged_tokens, named, read_answer
-from genept.text.batch_api import ENDED, BatchApi, Job, PendingBatchesError
 from genept.text.composition import text_sha256
 from genept.text.embedders import EmbeddingError, RefusedEmbeddingError
-from genept.text.openai import ROUNDS, OpenAIEmbedder
+from genept.text.hosted.answers import charged_tokens, named, read_answer
+from genept.text.hosted.batch_api import ENDED, BatchApi, Job, PendingBatchesError
+from genept.text.hosted.openai import ROUNDS, OpenAIEmbedder
 from genept.text.vector_cache import MILLION, Payment, VectorCache
 
 if TYPE_CHECKING:
@@ -210,7 +210,22 @@ def recorded_jobs(store: ObjectStore, prefix: str) -> Iterator[tuple[str, Job]]:
 
 
 def require_collected(embedder: str, jobs: Iterable[Job], texts: Sequence[str]) -> None:
-    """Raise `PendingBatchesError` if some texts are in batches that are not collected."""
+    """Refuse to embed texts that are in batches which were paid for and are not collected.
+
+    Parameters
+    ----------
+    embedder
+        Its id.
+    jobs
+        Recorded batches.
+    texts
+        Texts that are wanted.
+
+    Raises
+    ------
+    PendingBatchesError
+        Some texts are in such batches.
+    """
     wanted = {text_sha256(text) for text in texts}
     if pending := [job for job in jobs if not job.faults and wanted & set(job.addresses)]:
         n_texts = len(wanted & {address for job in pending for address in job.addresses})

@@ -1,8 +1,8 @@
 """Diagnosis models over collections of the lake: what they read, and the tables they leave.
 
 Published predictions of a sample are by models that never saw its group. For research, not for
-diagnosing people. The fitting itself is in `genept.models.diagnosis_retraining`, promotion in
-`genept.models.training`.
+diagnosing people. The fitting itself is in `genept.models.diagnosis.diagnosis_retraining`,
+promotion in `genept.models.training`.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,8 +22,8 @@ from genept.embeddings import (
     read_views,
     representation_name,
 )
-from genept.models.diagnosis_retraining import Retrained, retrain
-from genept.models.diagnosis_tasks import DiagnosisTask
+from genept.models.diagnosis.diagnosis_retraining import Retrained, retrain
+from genept.models.diagnosis.diagnosis_tasks import DiagnosisTask
 from genept.models.drug_response import DrugTraining
 from genept.models.evidence import (
     ABSTAIN_BELOW,

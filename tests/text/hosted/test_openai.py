@@ -7,9 +7,9 @@ from pydantic import SecretStr
 
 from genept.text.baselines import RandomVectors
 from genept.text.embedders import RefusedEmbeddingError, validate_vectors
-from genept.text.hosted_models import HostedModel
+from genept.text.hosted.hosted_models import HostedModel
+from genept.text.hosted.openai import OpenAIEmbedder, RequestPolicy
 from genept.text.minilm import load_minilm
-from genept.text.openai import OpenAIEmbedder, RequestPolicy
 
 KEY = "sk-marker-of-the-tests"
 TEXTS = [f"gene {number} does this" for number in range(6)]
