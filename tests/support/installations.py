@@ -69,4 +69,4 @@ class Installation:
 
     def command(self, *arguments: str) -> list[str]:
         """Arguments of the command, for tests that start it without waiting for its end."""
-        return [sys.executable, "-m", "genept", *arguments]
+        return [sys.executable, "-m", "genept.cli", *arguments]

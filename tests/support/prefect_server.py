@@ -74,7 +74,7 @@ class Served:
         name = f"test-{secrets.token_hex(4)}"
         log = self.home / f"{name}.log"
         worker = started(
-            [sys.executable, "-m", "genept", "worker", "--name", name],
+            [sys.executable, "-m", "genept.cli", "worker", "--name", name],
             self.environment | dict(settings),
             log,
         )

@@ -14,7 +14,7 @@ from genept.nomenclature.reference import SOURCES
 
 PROGRAM = """
 import sys
-from genept.__main__ import main
+from genept.cli.__main__ import main
 from genept.common.operating_system import Workers
 
 if __name__ == "__main__":
@@ -38,8 +38,8 @@ def test_workers_import_none_of_the_command_line(tmp_path: Path) -> None:
 
 def test_the_program_is_the_command_line() -> None:
     (program,) = entry_points(group="console_scripts", name="genept")
-    assert program.value == "genept.__main__:main"
-    assert "collections" in run("-m", "genept", "--help")
+    assert program.value == "genept.cli.__main__:main"
+    assert "collections" in run("-m", "genept.cli", "--help")
 
 
 IMPORTED = """

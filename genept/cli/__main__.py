@@ -1,4 +1,4 @@
-"""The program `genept`, also as `python -m genept`: the command line, imported when it is run.
+"""The program `genept`, also as `python -m genept.cli`: the command line, imported when it is run.
 
 Worker processes import this module when they start, so it imports as little as possible. The
 commands are in `genept.cli.app`.
