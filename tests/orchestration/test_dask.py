@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -35,15 +36,19 @@ from genept.storage.provenance import Part
 pytestmark = pytest.mark.dask
 
 PRODUCT, LANES, N_GENES = "dask", 4, 40
+PATIENCE = 200.0
+"""Seconds of a run after which every process of the cluster writes down where its threads are."""
 REFERENCE = numbered_reference(N_GENES)
 RECORDS = f"{PRODUCT}/lake/records/embeddings/"
 
 
 @dataclass
 class Cluster:
-    """Two workers, and the shards of their jobs."""
+    """A scheduler and two workers, and the shards of their jobs."""
 
+    scheduler: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]]
+    logs: Path
     shards: dict[str, list[Shard]]
     reference: Lake
     store: ObjectStore
@@ -54,7 +59,21 @@ class Cluster:
 
     def run(self, name: str, instance: dg.DagsterInstance) -> dg.JobExecutionResult:
         job = dg.reconstructable(getattr(dask_run, name))
-        return dg.execute_job(job, instance, raise_on_error=False)
+        report = threading.Timer(PATIENCE, self.report)
+        report.start()
+        try:
+            return dg.execute_job(job, instance, raise_on_error=False)
+        finally:
+            report.cancel()
+
+    def report(self) -> None:
+        """Write to standard error what the processes wrote, and where their threads are now."""
+        for process in (self.scheduler, *self.workers):
+            if process.poll() is None:
+                process.send_signal(signal.SIGUSR1)
+        time.sleep(2)
+        for log in sorted(self.logs.glob("*.log")):
+            sys.stderr.write(f"== {log.stem}\n{log.read_text(errors='replace')[-12_000:]}\n")
 
     def materialised(self, instance: dg.DagsterInstance) -> list[str]:
         """Hashes of the parts of the table that was materialised last."""
@@ -140,8 +159,9 @@ def cluster(
         for variable, value in environment.items():
             patch.setenv(variable, value)
         file = folder / "scheduler.json"
-        loopback = ("--host", "127.0.0.1", "--no-dashboard")
-        start("scheduler", "scheduler", *loopback, "--port", "0", "--scheduler-file", str(file))
+        loopback = ("--host", "127.0.0.1", "--no-dashboard", "--preload", "dask_preload")
+        listen = ("--port", "0", "--scheduler-file", str(file))
+        scheduler = start("scheduler", "scheduler", *loopback, *listen)
         address = _address(file)
         patch.setenv("DASK_SCHEDULER_ADDRESS", address)
         options = (
@@ -156,7 +176,7 @@ def cluster(
         workers = [start(name, "worker", address, *loopback, *options) for name in ("one", "two")]
         _wait_for(address, len(workers))
         reference = Lake(object_store, "dask-reference", folder / "parts")
-        yield Cluster(workers, shards, reference, object_store)
+        yield Cluster(scheduler, workers, folder, shards, reference, object_store)
 
 
 def _address(file: Path) -> str:
