@@ -49,6 +49,18 @@ class Pace(Protocol):
         """Take over what the service says that it allows."""
 
 
+class Priced(Protocol):
+    """What charges by the token of input."""
+
+    @property
+    def id(self) -> str:
+        """Name under which its payments are recorded."""
+
+    @property
+    def dollars_per_million_tokens(self) -> float:
+        """Its price."""
+
+
 @dataclass(frozen=True)
 class EmbeddingAnswer:
     """The result of one request to a service, good or bad.

@@ -22,7 +22,7 @@ from loopback_openai import LoopbackService, hashed, serving
 from prefect_server import kill_all, prefect_server
 
 from genept.text.embedders import RefusedEmbeddingError
-from genept.text.hosted.budget import all_payments
+from genept.text.hosted.ledger import all_payments
 from orchestration.prefect_flows import embed_texts
 
 pytestmark = pytest.mark.timeout(1200)  # a busy machine needs minutes for the processes

@@ -19,7 +19,7 @@ from genept.common.settings import Settings
 from genept.datasources.catalogue import Catalogue
 from genept.storage.object_store import ObjectStore
 from genept.text.embedders import Space
-from genept.text.hosted.budget import all_payments
+from genept.text.hosted.ledger import all_payments
 from orchestration.commands import pending_of
 from orchestration.remote_embedding import embed_remotely
 

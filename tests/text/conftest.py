@@ -14,7 +14,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from genept.datasources.download.archives import Archives
 from genept.text.hosted.hosted_models import HostedModel
-from genept.text.hosted.openai import OpenAIEmbedder, RequestPolicy
+from genept.text.hosted.openai import OpenAIEmbedder
+from genept.text.hosted.service import RequestPolicy
 
 
 @pytest.fixture(scope="session")

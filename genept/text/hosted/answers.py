@@ -1,46 +1,23 @@
-"""Requests to a hosted service and its answers: which texts have a valid vector, and why not.
+"""Requests to a hosted embedder and its answers: which texts have a valid vector, and why not.
 
-Texts are packed into requests that the service accepts; failures are sorted into those that a
-retry may solve and those that someone must fix.
+Texts are packed into requests that the service accepts. What is sent and what fails is
+`genept.text.hosted.service`.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import SecretStr
 
-from genept.text.composition import text_sha256
-from genept.text.embedders import EmbeddingError, RefusedEmbeddingError, fault_of
+from genept.text.embedders import RefusedEmbeddingError, fault_of
 from genept.text.hosted.hosted_models import HostedModel
-
-SHOWN: Final = 3
-
-
-class UnreadableAnswerError(EmbeddingError):
-    """A successful status with a body that is not JSON: cut short, or another server."""
-
-
-def parse_body(body: bytes, content_type: str) -> dict[str, Any]:
-    """The JSON object of an answer. Raises `UnreadableAnswerError` if it is none."""
-    try:
-        parsed = json.loads(body)
-    except ValueError as error:
-        raise UnreadableAnswerError(
-            f"the service answered {len(body)} bytes of {content_type or 'no stated type'} that "
-            f"are not whole JSON ({error}); it begins {body[:60]!r}: is GENEPT_OPENAI_BASE_URL "
-            "the address of the service?"
-        ) from None
-    if not isinstance(parsed, dict):
-        raise UnreadableAnswerError(f"the service answered JSON that is no object: {body[:60]!r}")
-    return parsed
+from genept.text.hosted.service import named
 
 
 def read_answer(
@@ -84,20 +61,6 @@ def read_answer(
     for index in set(range(n_texts)) - set(good) - set(faults):
         faults[index] = "was not answered"
     return good, faults
-
-
-def named(texts: list[tuple[str, str]]) -> str:
-    """Texts and what is wrong with each, recognisable to the person who must look them up."""
-    listed = [f"text {text_sha256(text)[:16]}… ({text[:60]!r}) {why}" for text, why in texts]
-    more = f"; and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-    return "; ".join(listed[:SHOWN]) + more
-
-
-def charged_tokens(body: dict[str, Any]) -> int | None:
-    """What the service says it charged for; none if it does not say."""
-    usage = body.get("usage")
-    tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-    return tokens if type(tokens) is int and tokens >= 0 else None
 
 
 def _vector(value: Any) -> npt.NDArray[np.float32] | None:
@@ -174,67 +137,3 @@ def _packed(sized: Iterable[tuple[str, int]], capacity: int, most: int) -> list[
         packs[-1].append(text)
         left -= size
     return packs
-
-
-NO_MONEY: Final = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
-"""Codes that a service sends with status 429 and that waiting does not resolve."""
-
-
-PASSING: Final = (408, 409, 429)
-
-REMEDIES: Final = {
-    401: "the key is not accepted: check GENEPT_OPENAI_API_KEY",
-    403: "the key may not use this model: check its project and permissions",
-    404: "the service does not know the model or the address: check `model` in the declaration "
-    "and GENEPT_OPENAI_BASE_URL",
-    413: "the request is too large: lower `request_tokens` or `request_texts` in the declaration",
-    429: "it receives too many requests: lower `tokens_per_minute` in the declaration, or run "
-    "again later",
-}
-
-
-def is_passing(error: BaseException) -> bool:
-    """Whether the same request may succeed later."""
-    import openai
-
-    if isinstance(error, openai.APIStatusError):
-        status = error.status_code
-        return (status in PASSING or status >= 500) and not _has_no_money(error)
-    return isinstance(error, openai.APIConnectionError | UnreadableAnswerError)
-
-
-def was_sent(error: BaseException) -> bool:
-    """Whether the service may have done the work, and charged for it, before it failed."""
-    import httpx2
-
-    return not isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
-
-
-def explained(
-    error: Exception, embedder: str, service: str, key: SecretStr, texts: Sequence[str] = ()
-) -> EmbeddingError:
-    """The failure in words that say what to do, without the key that a service may echo."""
-    import openai
-
-    passing = is_passing(error)
-    message = str(error).replace(key.get_secret_value() or "\0", "[key]")[:600]
-    if isinstance(error, openai.APIStatusError):
-        if _has_no_money(error):
-            message += "; the account has no money left: top it up, then run again"
-        elif error.status_code in REMEDIES:
-            message += f"; {REMEDIES[error.status_code]}"
-        elif not passing and texts:
-            longest = max(texts, key=len)
-            message += f"; of {len(texts)} texts the longest: " + named(
-                [(longest, "was requested")]
-            )
-    elif isinstance(error, openai.APIConnectionError):
-        message += (
-            f" ({type(error.__cause__ or error).__name__}); check the network and the address"
-        )
-    message = f"{embedder}: {service} failed: {message}"
-    return EmbeddingError(message) if passing else RefusedEmbeddingError(message)
-
-
-def _has_no_money(error: object) -> bool:
-    return bool({getattr(error, "code", None), getattr(error, "type", None)} & set(NO_MONEY))

@@ -14,8 +14,8 @@ from pydantic import Field
 
 from genept.storage import Document
 from genept.text.embedders import EmbeddingError, RefusedEmbeddingError
-from genept.text.hosted.answers import UnreadableAnswerError
 from genept.text.hosted.openai import OpenAIEmbedder
+from genept.text.hosted.service import UnreadableAnswerError
 
 if TYPE_CHECKING:
     from openai.types import Batch

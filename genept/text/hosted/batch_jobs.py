@@ -20,9 +20,10 @@ from genept.common import MissingObjectError
 from genept.storage import ObjectStore
 from genept.text.composition import text_sha256
 from genept.text.embedders import EmbeddingError, RefusedEmbeddingError
-from genept.text.hosted.answers import charged_tokens, named, read_answer
+from genept.text.hosted.answers import read_answer
 from genept.text.hosted.batch_api import ENDED, BatchApi, Job, PendingBatchesError
 from genept.text.hosted.openai import ROUNDS, OpenAIEmbedder
+from genept.text.hosted.service import named, stated_usage
 from genept.text.vector_cache import MILLION, Payment, VectorCache
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class BatchJobs:
         for address, body in answers.items():
             if address not in faults:
                 continue
-            tokens = charged_tokens(body)
+            tokens = stated_usage(body, "prompt_tokens")
             usage = None if usage is None or tokens is None else usage + tokens
             n_answers += 1
             try:

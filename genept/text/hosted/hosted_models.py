@@ -17,8 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from genept.text.embedders import RefusedEmbeddingError
 
-OPENAI_URL = "https://api.openai.com/v1"
-
 
 class HostedModel(BaseModel):
     """One hosted embedder: what to request, what to expect, and what it costs."""

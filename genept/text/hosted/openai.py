@@ -1,75 +1,41 @@
-"""Text embedders behind OpenAI's protocol: requests, retries, and failures that name the texts.
+"""Text embedders behind OpenAI's protocol: requests, and failures that name the texts.
 
 Also which hosted embedders an installation may use. Packing and reading answers is
-`genept.text.hosted.answers`; paying is `genept.text.hosted.budget`.
+`genept.text.hosted.answers`; retries are `genept.text.hosted.service`; paying is
+`genept.text.hosted.budget`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import SecretStr
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
-from tenacity.wait import wait_random_exponential
 
 from genept.common import Settings
-from genept.storage import is_loopback, sha256_of
+from genept.storage import sha256_of
 from genept.text.embedders import EmbeddingError, RefusedEmbeddingError, Space
-from genept.text.hosted.answers import (
-    UnreadableAnswerError,
-    charged_tokens,
-    explained,
-    is_passing,
+from genept.text.hosted.answers import packed_requests, read_answer
+from genept.text.hosted.hosted_models import HostedModel, SpendingLimit, load_embedders
+from genept.text.hosted.service import (
+    OpenAIService,
+    RequestCount,
+    RequestPolicy,
     named,
-    packed_requests,
-    parse_body,
-    read_answer,
-    was_sent,
+    stated_usage,
 )
-from genept.text.hosted.hosted_models import OPENAI_URL, HostedModel, SpendingLimit, load_embedders
 from genept.text.limits import TokenCounter
-from genept.text.metered import EmbeddingAnswer, RateLimits
-
-if TYPE_CHECKING:
-    from openai import OpenAI
-
-T = TypeVar("T")
+from genept.text.metered import EmbeddingAnswer
 
 ROUNDS: Final = 3
 """How often texts without a valid vector are requested in all."""
 
 
-@dataclass(frozen=True)
-class RequestPolicy:
-    """How long to wait for a service, in seconds, and how often to try."""
-
-    connect: float = 10.0
-    read: float = 60.0
-    attempts: int = 6
-    first_wait: float = 1.0
-    longest_wait: float = 60.0
-
-
-@dataclass
-class _Count:
-    """What requests have taken so far; `tokens` is None once an answer did not say."""
-
-    answered: int = 0
-    unanswered: int = 0
-    tokens: int | None = 0
-    limits: RateLimits | None = None
-
-    def answer(self, tokens: int | None) -> None:
-        self.answered += 1
-        self.tokens = None if tokens is None or self.tokens is None else self.tokens + tokens
-
-
-class OpenAIEmbedder:
+class OpenAIEmbedder(OpenAIService):
     """A hosted model. No connection is opened before the first request; it can be pickled.
 
     Parameters
@@ -84,6 +50,8 @@ class OpenAIEmbedder:
         Waits and attempts; None: the defaults.
     """
 
+    failed, refused = EmbeddingError, RefusedEmbeddingError
+
     def __init__(
         self,
         declared: HostedModel,
@@ -91,11 +59,10 @@ class OpenAIEmbedder:
         base_url: str | None = None,
         retry_policy: RequestPolicy | None = None,
     ) -> None:
-        self.declared, self.api_key = declared, api_key
-        self.base_url = (declared.base_url or base_url or OPENAI_URL).rstrip("/")
-        self.retry_policy = retry_policy or RequestPolicy()
+        super().__init__(declared.id, api_key, declared.base_url or base_url, retry_policy)
+        self.declared = declared
         self.counter = TokenCounter(declared.encoding)
-        self.id, self.dimensions = declared.id, declared.dimensions
+        self.dimensions = declared.dimensions
         self.max_tokens: int | None = declared.max_tokens
         self.unit_norm = declared.unit_norm
         self.dollars_per_million_tokens = declared.dollars_per_million_tokens
@@ -108,9 +75,6 @@ class OpenAIEmbedder:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return OpenAIEmbedder, (self.declared, self.api_key, self.base_url, self.retry_policy)
-
-    def __repr__(self) -> str:
-        return f"OpenAIEmbedder({self.id!r} at {self.base_url})"
 
     @property
     def counted_by(self) -> str:
@@ -142,14 +106,14 @@ class OpenAIEmbedder:
         Valid vectors are returned even if the rest failed: they were paid for.
         """
         good: dict[int, npt.NDArray[np.float32]] = {}
-        count = _Count()
+        count = RequestCount()
         wanted = list(range(len(texts)))
         failure: EmbeddingError | None = None
         try:
             for _ in range(ROUNDS):
                 request = [texts[row] for row in wanted]
                 body = self.call(self._post, request, count, texts=request)
-                count.answer(charged_tokens(body))  # charged for, whether it is any good or not
+                count.answer(stated_usage(body, "prompt_tokens"))  # charged, good or not
                 vectors_of, faults_of = read_answer(body, len(request), self.declared)
                 good |= {wanted[row]: vector for row, vector in vectors_of.items()}
                 faults = {wanted[row]: why for row, why in faults_of.items()}
@@ -176,68 +140,17 @@ class OpenAIEmbedder:
             count.limits,
         )
 
-    @cached_property
-    def client(self) -> OpenAI:
-        """OpenAI's client: one attempt per call, and no proxy to the machine itself."""
-        import httpx2
-        from openai import DefaultHttpx2Client, OpenAI
-
-        timeout = httpx2.Timeout(self.retry_policy.read, connect=self.retry_policy.connect)
-        return OpenAI(
-            api_key=self.api_key.get_secret_value(),
-            base_url=self.base_url,
-            timeout=timeout,
-            max_retries=0,
-            http_client=DefaultHttpx2Client(
-                timeout=timeout, trust_env=not is_loopback(self.base_url)
-            ),
-        )
-
-    def call(self, request: Callable[..., T], *arguments: Any, texts: Sequence[str] = ()) -> T:
-        """Send a request, again after failures that pass. Raises `EmbeddingError`."""
+    def _post(self, texts: list[str], count: RequestCount) -> dict[str, Any]:
         import openai
 
-        policy = Retrying(
-            retry=retry_if_exception(is_passing),
-            stop=stop_after_attempt(self.retry_policy.attempts),
-            wait=self.pause,
-            reraise=True,
+        create = partial(
+            self.client.embeddings.with_raw_response.create,
+            model=self.declared.model,
+            input=texts,
+            encoding_format="base64",
+            dimensions=self.declared.dimensions if self.declared.shortened else openai.omit,
         )
-        try:
-            return policy(request, *arguments)
-        except (UnreadableAnswerError, openai.OpenAIError) as error:
-            failure = explained(error, self.id, self.base_url, self.api_key, texts)
-        raise failure  # not above: its context would be the error that may hold the key
-
-    def _post(self, texts: list[str], count: _Count) -> dict[str, Any]:
-        import openai
-
-        try:
-            raw = self.client.embeddings.with_raw_response.create(
-                model=self.declared.model,
-                input=texts,
-                encoding_format="base64",
-                dimensions=self.declared.dimensions if self.declared.shortened else openai.omit,
-            )
-            answer = raw.http_response
-            count.limits = RateLimits.stated(answer.headers)
-            return parse_body(answer.content, answer.headers.get("content-type", ""))
-        except (openai.APIConnectionError, UnreadableAnswerError) as error:
-            count.unanswered += was_sent(error)
-            raise
-
-    def pause(self, state: RetryCallState) -> float:
-        """Seconds to wait: as the service says, within limits; else doubling each time."""
-        chance = wait_random_exponential(
-            self.retry_policy.first_wait, self.retry_policy.longest_wait
-        )
-        error = state.outcome.exception() if state.outcome else None
-        headers = getattr(getattr(error, "response", None), "headers", {})
-        try:
-            asked_for = max(0.0, float(headers.get("retry-after", 0)))
-        except ValueError:
-            asked_for = 0.0
-        return min(max(asked_for, chance(state)), self.retry_policy.longest_wait)
+        return self.post(create, count)
 
 
 @dataclass(frozen=True)

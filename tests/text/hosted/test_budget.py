@@ -8,8 +8,9 @@ import pytest
 from genept.storage.lake import Lake
 from genept.text.baselines import RandomVectors
 from genept.text.embedders import EmbeddingError, RefusedEmbeddingError
-from genept.text.hosted.budget import Budget, BudgetError, all_payments, record_ledger
+from genept.text.hosted.budget import Budget, BudgetError
 from genept.text.hosted.hosted_models import SpendingLimit
+from genept.text.hosted.ledger import all_payments, record_ledger
 from genept.text.metered import RateLimits
 from genept.text.vector_cache import VectorCache, forecast
 
@@ -126,7 +127,7 @@ def test_two_runs_at_once_pay_once(new_budget, service):
 
 def test_a_run_that_lost_its_lease_requests_nothing_more(new_budget, service):
     with new_budget() as budget:
-        budget._lease._until = 0.0
+        budget.spending.lease._until = 0.0
         with pytest.raises(RefusedEmbeddingError, match="suspended"):
             budget.pay(TEXTS[:5])
     assert not service.charged

@@ -8,7 +8,8 @@ from pydantic import SecretStr
 from genept.text.baselines import RandomVectors
 from genept.text.embedders import RefusedEmbeddingError, validate_vectors
 from genept.text.hosted.hosted_models import HostedModel
-from genept.text.hosted.openai import OpenAIEmbedder, RequestPolicy
+from genept.text.hosted.openai import OpenAIEmbedder
+from genept.text.hosted.service import RequestPolicy
 from genept.text.minilm import load_minilm
 
 KEY = "sk-marker-of-the-tests"
