@@ -32,6 +32,17 @@ class RectangleOptions(FormatOptions):
     """Tissue of all cells."""
 
 
+class NumberedCellsOptions(FormatOptions):
+    """Cells × genes in a CSV without names of cells, and their labels in another, in order."""
+
+    counts: str
+    """Path in the archive of the counts."""
+    labels: str
+    """Path in the archive of the cell types."""
+    column: str
+    """Its column of cell types."""
+
+
 class GdscOptions(FormatOptions):
     """Cell lines as torch tensors, gene names, responses, and a line annotation."""
 
@@ -91,6 +102,7 @@ FORMATS: Final[dict[str, type[FormatOptions]]] = {
     "tenx_mtx": format_options.TenxMtxOptions,
     "parquet": format_options.ParquetOptions,
     "rectangle": RectangleOptions,
+    "numbered_cells": NumberedCellsOptions,
     "gdsc": GdscOptions,
     "tcga": TcgaOptions,
     "omicsbench": OmicsbenchOptions,

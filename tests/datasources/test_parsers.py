@@ -88,6 +88,49 @@ def test_rectangle_refuses_what_does_not_fit(
         parse(entry, x=rectangle_wheel(**data))
 
 
+# --- numbered cells ----------------------------------------------------------
+
+NUMBERED = {"counts": "counts.csv", "labels": "labels.csv", "column": "type"}
+
+
+def numbered_wheel(
+    counts: str = "FTL,CD3E\n5.0,0.0\n0.0,0.0\n1.0,2.0\n",
+    labels: str = "type\nMacrophages\nT_cells_CD4+\nT_cells_CD8+\n",
+) -> bytes:
+    return zipped({"x/counts.csv": counts, "x/labels.csv": labels})
+
+
+def test_cells_without_names_are_numbered(parse: Parse) -> None:
+    entry = collection_entry("numbered_cells", "counts", "x", **NUMBERED)
+    parsed = parse(entry, x=numbered_wheel())
+    assert parsed.input_genes == ("FTL", "CD3E")
+    assert column(parsed, "observation_id") == ["cell-00001", "cell-00003"]
+    assert column(parsed, "group_id") == column(parsed, "observation_id")
+    assert column(parsed, "cell_type") == ["Macrophages", "T_cells_CD8+"]
+    assert column(parsed, "tissue") == [None, None]
+    np.testing.assert_array_equal(dense(parsed), [[5, 0], [1, 2]])
+    (quarantined,) = parsed.quarantined
+    assert (quarantined.input_id, quarantined.reason) == ("cell-00002", "empty")
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        ({"labels": "type\nT\nT\n"}, "2 labels for 3 cells"),
+        ({"labels": "kind\nT\nT\nB\n"}, "has no column 'type'"),
+        ({"counts": "FTL,CD3E\n5,0\nx,0\n1,2\n"}, "1 values of gene 'FTL' are no numbers"),
+        ({"counts": "FTL,FTL\n5,0\n1,0\n1,2\n"}, "columns are not unique: 'FTL'"),
+        ({"counts": "FTL,CD3E\n5.5,0\n1,0\n1,2\n"}, "counts that are no whole"),
+    ],
+)
+def test_cells_without_names_are_refused_if_they_do_not_fit(
+    parse: Parse, data: dict[str, str], complaint: str
+) -> None:
+    entry = collection_entry("numbered_cells", "counts", "x", **NUMBERED)
+    with pytest.raises(SourceError, match=complaint):
+        parse(entry, x=numbered_wheel(**data))
+
+
 # --- omicsbench --------------------------------------------------------------
 
 SHEET = [

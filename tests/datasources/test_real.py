@@ -51,6 +51,15 @@ def test_pbmc(real_archives: Archives) -> None:
     assert pbmc.quarantined == ()
 
 
+def test_scmark(real_archives: Archives) -> None:
+    cells = parsed(real_archives, "scmark")
+    assert (cells.observations.height, len(cells.input_genes)) == (2000, 3000)
+    counts = dict(cells.observations["cell_type"].value_counts().iter_rows())
+    assert counts == {"T_cells_CD4+": 734, "T_cells_CD8+": 720, "Macrophages": 546}
+    assert cells.observations["group_id"].n_unique() == 2000
+    assert cells.quarantined == ()
+
+
 def test_gdsc(real_archives: Archives) -> None:
     gdsc = parsed(real_archives, "gdsc")
     assert (gdsc.observations.height, len(gdsc.input_genes)) == (975, 5778)

@@ -49,6 +49,7 @@ from .text_numbers import MISSING as MISSING
 from .text_numbers import NUMBER as NUMBER
 from .text_numbers import Layout as Layout
 from .values import checked_blocks as checked_blocks
+from .values import refuse_difference as refuse_difference
 from .vector_tables import VectorTable as VectorTable
 from .vector_tables import limited_vectors as limited_vectors
 from .vector_tables import unit_vectors as unit_vectors

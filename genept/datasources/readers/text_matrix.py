@@ -244,7 +244,9 @@ def read_matrix(stream: BinaryIO, *, separator: str, what: str) -> LabelledMatri
     return LabelledMatrix(tuple(rows), tuple(numbers), frame.select(numbers).to_numpy())
 
 
-def read_table(stream: BinaryIO, *, columns: tuple[str, ...], what: str) -> pl.DataFrame:
+def read_table(
+    stream: BinaryIO, *, columns: tuple[str, ...] | None = None, what: str
+) -> pl.DataFrame:
     """Read the named columns of a comma-separated table, as text; empty fields are null.
 
     Parameters
@@ -252,7 +254,7 @@ def read_table(stream: BinaryIO, *, columns: tuple[str, ...], what: str) -> pl.D
     stream, what
         UTF-8, read into memory; name of the file for messages.
     columns
-        Names; the first says what a row is about and is never empty.
+        Names; the first says what a row is about and is never empty. None: all of the file.
 
     Returns
     -------
@@ -266,6 +268,7 @@ def read_table(stream: BinaryIO, *, columns: tuple[str, ...], what: str) -> pl.D
         it is not UTF-8 text.
     """
     frame = _read(stream, ",", what, pl.String)
+    columns = columns or tuple(frame.columns)
     if missing := [name for name in columns if name not in frame.columns]:
         raise SourceError(f"{what}: has no column {missing[0]!r}; found {listed(frame.columns)}")
     nameless = frame[columns[0]].is_null().arg_true()

@@ -1,6 +1,6 @@
 """Expression values checked: what their unit allows, lower bounds, missing values, float32."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -240,3 +240,29 @@ class Values:
             self._sums = [sums + self._sums[0] if self._sums else sums]
             self._present = [present + self._present[0] if self._present else present]
             self._names = list(columns)
+
+
+def refuse_difference(
+    described: Mapping[str, object], counted: Iterable[str], what: str, kind: str
+) -> None:
+    """Refuse a description of other observations than those that were counted.
+
+    Parameters
+    ----------
+    described
+        What is described, by its id.
+    counted
+        Ids in the matrix.
+    what, kind
+        File of the description; what the ids are, in the plural: for messages.
+
+    Raises
+    ------
+    SourceError
+        Names an id that only one of the two has.
+    """
+    if odd := sorted(described.keys() ^ {*counted}):
+        raise SourceError(
+            f"{what}: {len(odd)} {kind} are only in it or only in the counts, such as {odd[0]!r}; "
+            f"expected the same {kind} in both"
+        )
