@@ -214,7 +214,7 @@ LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
 _CODE: Final = (
     "genept.benchmarks.input_tables",
     "genept.benchmarks.term_weights",
-    "genept.text.baselines",
+    "genept.text.local.baselines",
 )
 
 

@@ -1,7 +1,7 @@
 """Sparse TF-IDF of the texts of a recipe: the control that says what plain words know.
 
 It has a column for every term, so it is made where it is scored and stored nowhere. Its
-low-rank form, LSA, is a space like others, in `genept.text.baselines`.
+low-rank form, LSA, is a space like others, in `genept.text.local.baselines`.
 """
 
 from collections.abc import Sequence

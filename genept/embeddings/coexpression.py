@@ -40,7 +40,7 @@ _CODE: Final = (
     "genept.embeddings.coexpression",
     "genept.embeddings.expression",
     "genept.embeddings.pooling",
-    "genept.text.baselines",
+    "genept.text.local.baselines",
     "genept.schema.tables",
 )
 

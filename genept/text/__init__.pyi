@@ -1,8 +1,5 @@
 """What is meant to be used from outside this package."""
 
-from .baselines import LSA as LSA
-from .baselines import RandomVectors as RandomVectors
-from .baselines import shuffled as shuffled
 from .composition import Composed as Composed
 from .composition import Lengths as Lengths
 from .composition import PartOfText as PartOfText
@@ -12,7 +9,6 @@ from .composition import masked as masked
 from .composition import text_sha256 as text_sha256
 from .declared_spaces import chosen_spaces as chosen_spaces
 from .declared_spaces import declared_spaces as declared_spaces
-from .embedder_registry import LOCAL as LOCAL
 from .embedder_registry import Embedders as Embedders
 from .embedders import EmbeddingError as EmbeddingError
 from .embedders import RefusedEmbeddingError as RefusedEmbeddingError
@@ -53,13 +49,16 @@ from .limits import WORDS as WORDS
 from .limits import TokenCounter as TokenCounter
 from .limits import counted_by as counted_by
 from .limits import counting as counting
+from .local import LSA as LSA
+from .local import MODEL_ID as MODEL_ID
+from .local import BertEmbedder as BertEmbedder
+from .local import RandomVectors as RandomVectors
+from .local import shuffled as shuffled
 from .metered import EmbedBatch as EmbedBatch
 from .metered import MeteredEmbedder as MeteredEmbedder
 from .metered import RateLimits as RateLimits
 from .metered import Runner as Runner
 from .metered import plain_loop as plain_loop
-from .minilm import MODEL_ID as MODEL_ID
-from .minilm import MiniLM as MiniLM
 from .recipes import PartName as PartName
 from .recipes import Recipe as Recipe
 from .recipes import declared_entries as declared_entries

@@ -1,23 +1,31 @@
-"""The text embedders of an installation: the local ones, which `LOCAL` registers, and the hosted.
+"""The text embedders of an installation: those of this machine, and the hosted.
 
-A local embedder is entered in `LOCAL` with what opens it; hosted ones are declared in
-`embedders.toml`.
+Both are declared in `embedders.toml` and in files of the user.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Final, cast
+from typing import cast
 
 from genept.common import Settings
 from genept.datasources.download import Archives
+from genept.text.embedder_entries import embedder_files
 from genept.text.embedders import TextEmbedder
 from genept.text.hosted import HostedEmbedders
 from genept.text.limits import ESTIMATED, WORDPIECE, WORDS
-from genept.text.minilm import MODEL_ID, MiniLM, load_minilm
+from genept.text.local import (
+    MODEL_ID,
+    BertEmbedder,
+    LocalModel,
+    files_of,
+    load_local_models,
+    missing_files,
+    open_local_model,
+)
 
 
 @dataclass(frozen=True)
@@ -39,38 +47,13 @@ class Resources:
     threads: int
 
 
-@dataclass(frozen=True)
-class LocalEmbedder:
-    """A text embedder that runs on this machine.
-
-    Parameters
-    ----------
-    open
-        Opens it.
-    counted_in
-        Unit in which texts are cut to its `max_tokens`: see `genept.text.limits`.
-    """
-
-    open: Callable[[Resources], TextEmbedder]
-    counted_in: str = WORDPIECE
-
-
-def _open_minilm(resources: Resources) -> MiniLM:
-    open_member = partial(resources.archives.open_member, "minilm")
-    return load_minilm(open_member, resources.folder, threads=resources.threads)
-
-
-LOCAL: Final[Mapping[str, LocalEmbedder]] = {MODEL_ID: LocalEmbedder(_open_minilm)}
-"""Local embedders by id, which is the first half of the ids of their spaces."""
-
-
 class Embedders:
     """The text embedders of an installation by id; each local one is opened once.
 
     Parameters
     ----------
     settings
-        Say which hosted embedders there are, and what may be spent.
+        Say which embedders there are, where their files are, and what may be spent.
     archives
         Opens the archives of the catalogue.
     """
@@ -85,15 +68,22 @@ class Embedders:
         """The declared hosted embedders."""
         return HostedEmbedders.of(self._settings)
 
+    @cached_property
+    def local(self) -> Mapping[str, LocalModel]:
+        """The declared embedders of this machine."""
+        return load_local_models(*embedder_files(self._settings))
+
     @property
-    def minilm(self) -> MiniLM:
+    def minilm(self) -> BertEmbedder:
         """The local embedder that counts WordPiece tokens, and that cell sentences are for."""
-        return cast(MiniLM, self.open(MODEL_ID))
+        return cast(BertEmbedder, self.open(MODEL_ID))
 
     def unavailable(self, id_: str) -> str | None:
         """Why an embedder cannot be used here; None if it can."""
-        if id_ not in LOCAL and id_ not in self.hosted.declared:
-            return f"there is no text embedder {id_!r}: see `genept spaces list`"
+        if id_ in self.local:
+            return missing_files(self.local[id_], self._settings.mirrors)
+        if id_ not in self.hosted.declared:
+            return f"there is no text embedder {id_!r}: see `genept embedders list`"
         return self.hosted.unavailable(id_)
 
     def open(self, id_: str) -> TextEmbedder:
@@ -102,20 +92,25 @@ class Embedders:
         Raises
         ------
         ValueError
-            There is none of that id, or it is a hosted one and there is no key for it.
+            There is none of that id, its files are not here, or it is a hosted one and there is no
+            key for it.
         """
         if id_ in self.hosted.declared:
             return self.hosted.open(id_)
         if why := self.unavailable(id_):
             raise ValueError(why)
         if id_ not in self._opened:
-            self._opened[id_] = LOCAL[id_].open(self._resources)
+            model, resources = self.local[id_], self._resources
+            files = files_of(model, resources.archives, self._settings.mirrors)
+            self._opened[id_] = open_local_model(
+                model, files, resources.folder, threads=resources.threads
+            )
         return self._opened[id_]
 
     def counted_in(self, id_: str) -> str:
         """Unit of the token budget of an embedder, local, hosted or fitted."""
         if id_ in self.hosted.declared:
             return self.hosted.declared[id_].encoding or ESTIMATED
-        if id_ in LOCAL:
-            return LOCAL[id_].counted_in
+        if id_ in self.local:
+            return self.local[id_].counted_in
         return WORDS if id_.startswith("lsa-") else WORDPIECE

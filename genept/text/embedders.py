@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Any, Final, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from genept.common import SourceError
 from genept.text.fusion import EMBEDDER as FUSED
 from genept.text.fusion import Fusion
 
@@ -28,6 +29,10 @@ class EmbeddingError(ValueError):
 
 class RefusedEmbeddingError(EmbeddingError):
     """A failure that a further request would not change: someone has to act first."""
+
+
+class UnusableModelError(RefusedEmbeddingError, SourceError):
+    """A model, or its declaration, that cannot be used: says what to change."""
 
 
 class TextEmbedder(Protocol):
@@ -53,6 +58,14 @@ class TextEmbedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Embed `texts`: shape (len(texts), dimensions), in input order."""
+
+
+@runtime_checkable
+class QueryEmbedder(TextEmbedder, Protocol):
+    """A text embedder that reads a query otherwise than a text that is searched."""
+
+    def embed_queries(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Embed `texts` as queries: shape (len(texts), dimensions), in input order."""
 
 
 def embedding_column(vectors: npt.NDArray[np.float32]) -> pa.FixedSizeListArray:

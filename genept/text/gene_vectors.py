@@ -19,7 +19,6 @@ import pyarrow as pa
 from genept.common import console, progress_bar
 from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, ObjectStore, Origin, Part, VectorFile, put_table
-from genept.text.baselines import LSA, RandomVectors, shuffled
 from genept.text.embedders import EmbeddingError, Space, TextEmbedder, embedding_column
 from genept.text.hosted import (
     Budget,
@@ -28,6 +27,7 @@ from genept.text.hosted import (
     jobs_of,
     require_collected,
 )
+from genept.text.local import LSA, RandomVectors, shuffled
 from genept.text.metered import MeteredEmbedder, Runner, plain_loop
 from genept.text.vector_cache import VectorCache
 

@@ -18,11 +18,11 @@ from genept.datasources import NETWORKS, network_files, read_network
 from genept.nomenclature import Nomenclature, Reference
 from genept.release import is_restricted
 from genept.storage import Lake, NewPart, Origin, Part
-from genept.text.baselines import shuffled
 from genept.text.embedders import EmbeddingError, Space, embedding_column
 from genept.text.fusion import GeneMatrix, fused
 from genept.text.gene_vectors import gene_embedding_rows
 from genept.text.knowledge import KnowledgeSources, remedy
+from genept.text.local import shuffled
 from genept.text.recipes import PartName
 from genept.text.spectral import co_annotation_vectors, spectral_vectors
 
@@ -32,7 +32,8 @@ CO_ANNOTATION: Final = "co-annotation"
 STATED: Final[Mapping[str, PartName]] = {"network": "interactions", "go": "go"}
 """The part of descriptions that states the same as a space, by what the space is made of."""
 
-_CODE: Final = ("genept.text.knowledge_vectors", "genept.text.baselines", "genept.schema.tables")
+_BASELINES: Final = "genept.text.local.baselines"
+_CODE: Final = ("genept.text.knowledge_vectors", _BASELINES, "genept.schema.tables")
 _LINKS: Final = ("gene_a", "gene_b", "weight")
 _SIDES: Final = {"a": ("input_a", "gene_a"), "b": ("input_b", "gene_b")}
 

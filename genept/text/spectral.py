@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from genept.text.baselines import MIN_DOCUMENTS, SEED, SMALLEST_NORM
 from genept.text.embedders import EmbeddingError
 from genept.text.fusion import GeneMatrix
+from genept.text.local import MIN_DOCUMENTS, SEED, SMALLEST_NORM
 
 SMALLEST_COMPONENT: Final = 10
 """Genes of a smaller component of a network have no vector: nothing links them to the others."""

@@ -28,9 +28,10 @@ from hosted_step import HostedStep, ended
 from openai import OpenAI
 from prefect_server import prefect_server
 
+from genept.common.settings import Settings
 from genept.storage.embedded_store import REGION, EmbeddedStore
 from genept.storage.object_store import ObjectStore
-from genept.text.baselines import RandomVectors
+from genept.text.local.baselines import RandomVectors
 from genept.text.vector_cache import VectorCache
 
 N_TEXTS, DIMENSIONS = 20_000, 1536
@@ -120,14 +121,16 @@ def _minilm() -> None:
     """MiniLM beside onnxruntime's own session on the same token batches."""
     from genept.datasources.catalogue import load_catalogue
     from genept.datasources.download.archives import Archives
-    from genept.text.minilm import _batches, _encodings, load_minilm
+    from genept.text.embedder_registry import Embedders
+    from genept.text.local.bert import _batches
+    from genept.text.local.tokenizing import encodings
 
     state = TESTS.parent / ".genept" / "cache"
     archives = Archives(load_catalogue(), state / "archives")
     with tempfile.TemporaryDirectory() as folder:
-        model = load_minilm(lambda name: archives.open_member("minilm", name), Path(folder))
+        model = Embedders(Settings(state_dir=folder), archives).minilm
         texts = [f"gene {n} " + "encodes a protein that binds DNA " * (n % 20) for n in range(400)]
-        ids = [encoding.ids for encoding in _encodings(model._tokenizer, texts)]
+        ids = [encoding.ids for encoding in encodings(model._tokenizer, texts)]
         feeds = []
         for batch in _batches([len(token_ids) for token_ids in ids]):
             width = max(len(ids[row]) for row in batch)
@@ -143,7 +146,7 @@ def _minilm() -> None:
         embed_seconds = time.perf_counter() - began
         began = time.perf_counter()
         for feed in feeds:
-            model._session.run(["embedding"], feed)
+            model.session.run(["embedding"], feed)
         session_seconds = time.perf_counter() - began
     report(
         f"MiniLM, {len(texts)} texts: {len(texts) / embed_seconds:.0f} texts a second, "

@@ -9,8 +9,8 @@ from genept.benchmarks.leaderboard import corrected
 from genept.benchmarks.resampling import paired_differences, resampled
 from genept.benchmarks.task_base import GeneVectors
 from genept.benchmarks.task_scores import ablations, leaks, recipe_steps
-from genept.text.baselines import LSA
 from genept.text.limits import Mask
+from genept.text.local.baselines import LSA
 from genept.text.recipes import Recipe, load_recipes
 
 N = 160

@@ -10,7 +10,7 @@ from genept.benchmarks.resampling import paired_differences, resampled
 from genept.benchmarks.task_base import GeneVectors
 from genept.benchmarks.task_registry import TASKS
 from genept.benchmarks.task_scores import ablations, leaks
-from genept.text.baselines import LSA
+from genept.text.local.baselines import LSA
 from genept.text.recipes import Recipe, load_recipes
 
 MIRROR = Path(__file__).parents[3] / "shared" / "mirror"

@@ -96,7 +96,7 @@ def test_a_space_of_an_unknown_embedder_is_not_available(folder, monkeypatch):
     (folder / "own.toml").write_text('[[spaces]]\nid = "minilm/name"\n')
     platform = Platform(Settings(recipes=folder / "own.toml", spaces=("minilm/name",)))
     monkeypatch.setattr(Platform, "registered_spaces", [])
-    reason = "there is no text embedder 'minilm': see `genept spaces list`"
+    reason = "there is no text embedder 'minilm': see `genept embedders list`"
     assert platform.unavailable(space_of("minilm/name")) == reason
     with pytest.raises(ValueError, match="is not available: there is no text embedder 'minilm'"):
         _ = platform.spaces

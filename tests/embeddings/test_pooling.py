@@ -27,7 +27,7 @@ from genept.embeddings.pooled_shards import embed_shards, shards_of
 from genept.embeddings.pooling import in_order, pool, pool_groups
 from genept.embeddings.weighted_sum import WeightedSum
 from genept.storage.lake import Lake
-from genept.text.baselines import RandomVectors
+from genept.text.local.baselines import RandomVectors
 
 N_GENES, DIMENSIONS = 12, 6
 

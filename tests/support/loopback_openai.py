@@ -30,8 +30,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from genept.text.baselines import RandomVectors
 from genept.text.composition import text_sha256
+from genept.text.local.baselines import RandomVectors
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 BEFORE_WORK = ("429", "429 retry-after", "500", "quota", "401", "400")

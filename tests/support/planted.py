@@ -27,10 +27,10 @@ from genept.embeddings.representations import CollectionParts
 from genept.nomenclature.reference import Reference
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin, Part
-from genept.text.baselines import RandomVectors
 from genept.text.composition import text_sha256
 from genept.text.embedders import Space
 from genept.text.gene_vectors import embed_genes
+from genept.text.local.baselines import RandomVectors
 
 MINILM = Space("minilm-l6-v2", "name-go")
 RANDOM = Space("random-384", "name-go", is_control=True)

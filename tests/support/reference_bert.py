@@ -1,4 +1,4 @@
-"""BERT's forward pass in plain NumPy float64: the independent reference for MiniLM.
+"""BERT's forward pass in plain NumPy float64: the independent reference for encoders.
 
 Written from Devlin et al. 2019 and the pooling of Reimers & Gurevych 2019, one text at a time and
 without any padding, so that it shares no implementation detail with the ONNX graph.
@@ -6,7 +6,7 @@ without any padding, so that it shares no implementation detail with the ONNX gr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,22 @@ def sentence_vector(
     weights: Mapping[str, npt.NDArray[Any]], ids: Sequence[int], heads: int
 ) -> Array:
     """The unit vector of one text, given as token ids with its special tokens."""
+    mean = token_vectors(weights, ids, heads).mean(axis=0)
+    unit: Array = mean / np.linalg.norm(mean)
+    return unit
+
+
+def token_vectors(
+    weights: Mapping[str, npt.NDArray[Any]],
+    ids: Sequence[int],
+    heads: int,
+    *,
+    first_position: int = 0,
+    epsilon: float = 1e-12,
+    gelu: Callable[[Array], Array] = lambda x: x * (1 + erf(x / np.sqrt(2))) / 2,
+    attention_bias: Array | None = None,
+) -> Array:
+    """Last hidden state of one text: tokens × dimensions; `attention_bias` is by head."""
 
     def w(name: str) -> Array:
         return weights[name].astype(np.float64, copy=False)
@@ -32,7 +48,7 @@ def sentence_vector(
 
     def layer_norm(name: str, x: Array) -> Array:
         centred = x - x.mean(axis=-1, keepdims=True)
-        scale = np.sqrt(x.var(axis=-1, keepdims=True) + 1e-12)
+        scale = np.sqrt(x.var(axis=-1, keepdims=True) + epsilon)
         return centred / scale * w(f"{name}.weight") + w(f"{name}.bias")
 
     def attention(name: str, x: Array) -> Array:
@@ -42,22 +58,22 @@ def sentence_vector(
         for head in range(heads):
             of_head = slice(head * size, (head + 1) * size)
             scores = query[:, of_head] @ key[:, of_head].T / np.sqrt(size)
+            if attention_bias is not None:
+                scores = scores + attention_bias[head]
             mixed[:, of_head] = softmax(scores, axis=-1) @ value[:, of_head]
         return linear(f"{name}.output.dense", mixed)
 
     x = weights["embeddings.word_embeddings.weight"][list(ids)].astype(np.float64)
-    x = x + w("embeddings.position_embeddings.weight")[: len(ids)]
-    x = x + w("embeddings.token_type_embeddings.weight")[0]
+    x = x + w("embeddings.position_embeddings.weight")[first_position:][: len(ids)]
+    if "embeddings.token_type_embeddings.weight" in weights:
+        x = x + w("embeddings.token_type_embeddings.weight")[0]
     x = layer_norm("embeddings.LayerNorm", x)
     n_layers = sum(name.endswith("intermediate.dense.bias") for name in weights)
     for name in (f"encoder.layer.{number}" for number in range(n_layers)):
         x = layer_norm(f"{name}.attention.output.LayerNorm", x + attention(f"{name}.attention", x))
-        inner = linear(f"{name}.intermediate.dense", x)
-        inner = inner * (1 + erf(inner / np.sqrt(2))) / 2
+        inner = gelu(linear(f"{name}.intermediate.dense", x))
         x = layer_norm(f"{name}.output.LayerNorm", x + linear(f"{name}.output.dense", inner))
-    mean = x.mean(axis=0)
-    unit: Array = mean / np.linalg.norm(mean)
-    return unit
+    return x
 
 
 def random_weights(

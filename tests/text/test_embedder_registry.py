@@ -1,48 +1,49 @@
 """The embedders of an installation: which there are, why one cannot be used, what opens it."""
 
+import json
+
 import pytest
+from model_folders import toy_folder
 
 from genept.client.platform import Platform
 from genept.common.settings import Settings
-from genept.text.baselines import RandomVectors
-from genept.text.embedder_registry import LOCAL, Embedders, LocalEmbedder
+from genept.text.embedder_registry import Embedders
 from genept.text.embedders import RefusedEmbeddingError, space_of
-from genept.text.limits import WORDS
 
-
-@pytest.fixture
-def opened(monkeypatch):
-    """A further local embedder `words-8` is registered; the folders that it was opened with."""
-    folders = []
-
-    def open_(resources):
-        folders.append(resources.folder)
-        return RandomVectors(8)
-
-    monkeypatch.setitem(LOCAL, "words-8", LocalEmbedder(open_, counted_in=WORDS))
-    return folders
+DECLARED = """
+[embedders.toy-48]
+kind = "bert"
+folder = {folder}
+max_tokens = 100
+counted_in = "words"
+"""
 
 
 @pytest.fixture
 def settings(tmp_path):
-    return Settings(state_dir=tmp_path, openai_api_key=None)
+    toy_folder(tmp_path / "toy")
+    declared = DECLARED.format(folder=json.dumps(str(tmp_path / "toy")))
+    (tmp_path / "embedders.toml").write_text(declared)
+    return Settings(
+        state_dir=tmp_path / "state", openai_api_key=None, embedders=tmp_path / "embedders.toml"
+    )
 
 
-def test_a_registered_embedder_is_opened_once_with_a_folder_for_its_files(settings, opened):
+def test_a_declared_model_is_opened_once_and_keeps_its_graph(settings):
     embedders = Embedders(settings, archives=None)
-    assert embedders.unavailable("words-8") is None
-    assert embedders.open("words-8") is embedders.open("words-8")
-    assert opened == [settings.state / "cache" / "models"]
+    assert embedders.unavailable("toy-48") is None
+    assert not (settings.state / "cache" / "models").exists()
+    assert embedders.open("toy-48") is embedders.open("toy-48")
+    assert [path.suffix for path in (settings.state / "cache" / "models").iterdir()] == [".onnx"]
 
 
-def test_its_spaces_are_available_and_their_texts_cut_in_its_unit(settings, opened, tmp_path):
-    recipe = '[recipes.short]\nlike = "name"\nbudgets = { words-8 = 20 }\n'
-    (tmp_path / "own.toml").write_text(recipe + '[[spaces]]\nid = "words-8/short"\n')
+def test_its_spaces_are_available_and_their_texts_cut_in_its_unit(settings, tmp_path):
+    recipe = '[recipes.short]\nlike = "name"\nbudgets = { toy-48 = 20 }\n'
+    (tmp_path / "own.toml").write_text(recipe + '[[spaces]]\nid = "toy-48/short"\n')
     platform = Platform(settings.with_options({"recipes": tmp_path / "own.toml"}))
-    space = space_of("words-8/short")
+    space = space_of("toy-48/short")
     assert platform.unavailable(space) is None
     assert platform.recipe_of(space).id == "short~20-words"
-    assert not opened
 
 
 @pytest.mark.parametrize(
@@ -59,8 +60,10 @@ def test_a_budget_is_counted_in_the_tokens_of_its_embedder(settings, embedder, u
 
 
 def test_an_embedder_that_nobody_registered_is_refused(settings):
-    with pytest.raises(ValueError, match="no text embedder 'words-8': see `genept spaces list`"):
-        Embedders(settings, archives=None).open("words-8")
+    with pytest.raises(
+        ValueError, match="no text embedder 'nowhere-8': see `genept embedders list`"
+    ):
+        Embedders(settings, archives=None).open("nowhere-8")
 
 
 def test_a_hosted_embedder_without_a_key_is_refused(settings):

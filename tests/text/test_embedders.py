@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from genept.common.errors import SourceError
-from genept.text.baselines import LSA, RandomVectors
 from genept.text.declared_spaces import chosen_spaces, declared_spaces
 from genept.text.embedders import (
     EmbeddingError,
@@ -15,6 +14,7 @@ from genept.text.embedders import (
     space_of,
     validate_vectors,
 )
+from genept.text.local.baselines import LSA, RandomVectors
 
 SPACES = tuple(space for space, is_released in declared_spaces().items() if is_released)
 

@@ -6,10 +6,10 @@ from planted import MINILM, RANDOM, CountingEmbedder, described
 
 from genept.embeddings.expression import embedding_matrix
 from genept.storage.lake import Lake
-from genept.text.baselines import RandomVectors, shuffled
 from genept.text.composition import text_sha256
 from genept.text.embedders import EmbeddingError, Space, space_of
 from genept.text.gene_vectors import embed_genes
+from genept.text.local.baselines import RandomVectors, shuffled
 
 GENES = [f"ENSG{number:011d}" for number in range(1, 31)]
 # Two genes share a text: they share a vector that is embedded once.

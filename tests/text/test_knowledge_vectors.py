@@ -28,7 +28,6 @@ from genept.embeddings.expression import embedding_matrix
 from genept.nomenclature.mapping import Nomenclature
 from genept.nomenclature.reference import Reference, starter_reference
 from genept.storage.lake import Lake
-from genept.text.baselines import shuffled
 from genept.text.declared_spaces import declared_spaces
 from genept.text.embedders import EmbeddingError, Space, space_of, validate_vectors
 from genept.text.fusion import declared_fusion, fused
@@ -40,6 +39,7 @@ from genept.text.knowledge_vectors import (
     link_fates,
     mapped_links,
 )
+from genept.text.local.baselines import shuffled
 from genept.text.spectral import SMALLEST_COMPONENT, co_annotation_vectors, spectral_vectors
 
 SIZE = 15

@@ -1,4 +1,4 @@
-"""Declarations of hosted text embedders, from `embedders.toml` and the user's own file.
+"""Declarations of hosted text embedders: entries of `embedders.toml`, and of a user's own files.
 
 Also what may be spent. What every embedder that charges must offer is `genept.text.metered`;
 opening one is `genept.text.hosted.openai`.
@@ -6,16 +6,16 @@ opening one is `genept.text.hosted.openai`.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from genept.text.embedders import RefusedEmbeddingError
+from genept.common import problems_of
+from genept.text.embedder_entries import embedder_entries
+from genept.text.embedders import UnusableModelError
 
 
 class HostedModel(BaseModel):
@@ -24,6 +24,10 @@ class HostedModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    kind: Literal["hosted"] = "hosted"
+    repository: str | None = Field(None, description="Where its weights are published, if so.")
+    licence: str = Field("", description="Of its weights, if they are published.")
+    own_server: bool = Field(False, description="Whether it needs a server of the user's own.")
     model: str = Field(min_length=1, description="Name that the service knows it by.")
     echoes: tuple[str, ...] = Field((), description="Names it may answer under; none: `model`.")
     dimensions: int = Field(ge=1)
@@ -72,31 +76,17 @@ class SpendingLimit:
 
 
 @cache
-def load_embedders(own: Path | None = None) -> dict[str, HostedModel]:
-    """Load the hosted embedders by id: those of the platform, and those of a user's own file.
+def load_embedders(*own: Path) -> dict[str, HostedModel]:
+    """Load the hosted embedders by id: those of the platform, and those of a user's own files.
 
-    Raises `RefusedEmbeddingError` if the file is missing or not TOML, or redefines an embedder of
-    the platform.
+    Raises `UnusableModelError` if a file cannot be read, an entry is wrong, or an embedder of the
+    platform is declared anew.
     """
-    known = _entries(files("genept.text").joinpath("embedders.toml").read_text("utf-8"), "")
-    if own is None:
-        return known
-    try:
-        added = _entries(own.read_text(encoding="utf-8"), f"{own}: ")
-    except (OSError, tomllib.TOMLDecodeError, KeyError, ValidationError) as error:
-        raise RefusedEmbeddingError(
-            f"GENEPT_EMBEDDERS names {own}, which cannot be used: {error}"
-        ) from error
-    if doubled := sorted(set(known) & set(added)):
-        raise RefusedEmbeddingError(
-            f"{own} declares {doubled} anew: vectors are named after their embedder; choose "
-            "another id"
-        )
-    return known | added
-
-
-def _entries(text: str, where: str) -> dict[str, HostedModel]:
-    parsed = tomllib.loads(text)
-    if set(parsed) != {"embedders"}:
-        raise KeyError(f"{where}expected tables [embedders.ID] and nothing else")
-    return {id_: HostedModel(id=id_, **entry) for id_, entry in parsed["embedders"].items()}
+    models = {}
+    for id_, entry in embedder_entries(*own).items():
+        if entry["kind"] == "hosted":
+            try:
+                models[id_] = HostedModel(**entry)
+            except ValidationError as error:
+                raise UnusableModelError(f"[embedders.{id_}]: {problems_of(error)}") from error
+    return models

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from genept.common import Settings
 from genept.storage import sha256_of
+from genept.text.embedder_entries import embedder_files
 from genept.text.embedders import EmbeddingError, RefusedEmbeddingError, Space
 from genept.text.hosted.answers import packed_requests, read_answer
 from genept.text.hosted.hosted_models import HostedModel, SpendingLimit, load_embedders
@@ -176,7 +177,7 @@ class HostedEmbedders:
     def of(cls, settings: Settings) -> HostedEmbedders:
         """Read shipped and own declarations, and what may be spent, from the settings."""
         return cls(
-            load_embedders(settings.embedders),
+            load_embedders(*embedder_files(settings)),
             settings.openai_api_key,
             settings.openai_base_url,
             SpendingLimit(settings.embedding_budget, settings.embedding_batch_api),

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from genept.text.baselines import RandomVectors
 from genept.text.embedders import EmbeddingError, RefusedEmbeddingError
 from genept.text.hosted.answers import JOB_TEXTS, packed_jobs
 from genept.text.hosted.batch_api import PendingBatchesError
@@ -14,6 +13,7 @@ from genept.text.hosted.batch_jobs import jobs_of, unfinished_batches
 from genept.text.hosted.budget import Budget, BudgetError
 from genept.text.hosted.hosted_models import SpendingLimit
 from genept.text.hosted.ledger import all_payments
+from genept.text.local.baselines import RandomVectors
 from genept.text.vector_cache import VectorCache
 
 TEXTS = [f"gene {number} does this" for number in range(12)]

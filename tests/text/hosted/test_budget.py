@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from genept.storage.lake import Lake
-from genept.text.baselines import RandomVectors
 from genept.text.embedders import EmbeddingError, RefusedEmbeddingError
 from genept.text.hosted.budget import Budget, BudgetError
 from genept.text.hosted.hosted_models import SpendingLimit
 from genept.text.hosted.ledger import all_payments, record_ledger
+from genept.text.local.baselines import RandomVectors
 from genept.text.metered import RateLimits
 from genept.text.vector_cache import VectorCache, forecast
 

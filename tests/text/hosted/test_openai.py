@@ -5,12 +5,13 @@ import pytest
 from loopback_openai import LoopbackService, serving
 from pydantic import SecretStr
 
-from genept.text.baselines import RandomVectors
+from genept.common.settings import Settings
+from genept.text.embedder_registry import Embedders
 from genept.text.embedders import RefusedEmbeddingError, validate_vectors
 from genept.text.hosted.hosted_models import HostedModel
 from genept.text.hosted.openai import OpenAIEmbedder
 from genept.text.hosted.service import RequestPolicy
-from genept.text.minilm import load_minilm
+from genept.text.local.baselines import RandomVectors
 
 KEY = "sk-marker-of-the-tests"
 TEXTS = [f"gene {number} does this" for number in range(6)]
@@ -166,10 +167,7 @@ def test_another_address_or_size_is_another_space():
 
 @pytest.mark.index
 def test_a_real_model_behind_the_service_gives_its_own_vectors(real_archives, tmp_path):
-    def open_member(name: str):
-        return real_archives.open_member("minilm", name)
-
-    minilm = load_minilm(open_member, tmp_path, threads=2)
+    minilm = Embedders(Settings(state_dir=tmp_path), real_archives).minilm
     served = HostedModel(
         id="minilm", model="minilm", dimensions=384, max_tokens=256, dollars_per_million_tokens=0
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genept.text.baselines import LSA, terms
 from genept.text.embedders import EmbeddingError, validate_vectors
+from genept.text.local.baselines import LSA, terms
 
 TOPICS = {
     "immune": "antigen presentation MHC class II HLA-DRB1 peptide binding T-cell lymphocyte",

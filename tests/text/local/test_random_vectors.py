@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genept.text.baselines import RandomVectors
 from genept.text.embedders import EmbeddingError, validate_vectors
+from genept.text.local.baselines import RandomVectors
 
 GENES = [f"ENSG{number:011d}" for number in range(400)]
 

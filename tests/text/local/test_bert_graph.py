@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_bert import random_weights, sentence_vector
 
-from genept.text.minilm_graph import build_graph
+from genept.text.local.architectures import Architecture
+from genept.text.local.bert_graph import build_graph
 
 
 def run(graph: bytes, texts: list[list[int]], width: int, padding: int = 0) -> np.ndarray:
@@ -32,14 +33,14 @@ def test_graph_agrees_with_the_plain_forward_pass(layers: int, hidden: int, head
     weights = random_weights(hidden=hidden, layers=layers)
     rng = np.random.default_rng(1)
     texts = [rng.integers(0, 100, size).tolist() for size in (1, 2, 7, 30, 40)]
-    got = run(build_graph(weights, heads=heads), texts, width=40)
+    got = run(build_graph(weights, Architecture(heads=heads)), texts, width=40)
     expected = np.array([sentence_vector(weights, tokens, heads) for tokens in texts])
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
 SMALL = random_weights(hidden=16, layers=2)
-SMALL_GRAPH = build_graph(SMALL, heads=2)
+SMALL_GRAPH = build_graph(SMALL, Architecture(heads=2))
 
 
 @settings(max_examples=30, deadline=None)
@@ -62,14 +63,17 @@ def test_order_of_tokens_matters() -> None:
 
 def test_same_weights_give_the_same_bytes_and_others_do_not() -> None:
     shuffled = dict(reversed(SMALL.items()))
-    assert build_graph(shuffled, heads=2) == SMALL_GRAPH
-    assert build_graph(random_weights(hidden=16, layers=2, seed=1), heads=2) != SMALL_GRAPH
+    assert build_graph(shuffled, Architecture(heads=2)) == SMALL_GRAPH
+    assert (
+        build_graph(random_weights(hidden=16, layers=2, seed=1), Architecture(heads=2))
+        != SMALL_GRAPH
+    )
 
 
 def test_half_precision_weights_become_float32() -> None:
     half = {name: values.astype(np.float16) for name, values in SMALL.items()}
     whole = {name: values.astype(np.float32) for name, values in half.items()}
-    got = run(build_graph(half, heads=2), [[1, 2, 3]], 3)
+    got = run(build_graph(half, Architecture(heads=2)), [[1, 2, 3]], 3)
     np.testing.assert_allclose(got[0], sentence_vector(whole, [1, 2, 3], 2), atol=2e-3)
     assert got.dtype == np.float32
 
@@ -79,9 +83,9 @@ def test_missing_weight_is_named() -> None:
         name: v for name, v in SMALL.items() if name != "encoder.layer.1.output.dense.bias"
     }
     with pytest.raises(ValueError, match=r"encoder\.layer\.1\.output\.dense\.bias' is missing"):
-        build_graph(incomplete, heads=2)
+        build_graph(incomplete, Architecture(heads=2))
 
 
 def test_heads_must_divide_the_hidden_size() -> None:
     with pytest.raises(ValueError, match="hidden size 16 does not divide into 3 heads"):
-        build_graph(SMALL, heads=3)
+        build_graph(SMALL, Architecture(heads=3))

