@@ -83,7 +83,7 @@ def benchmarks(context: Context, platform: PlatformResource, **tables: StoredTab
         *library.programs_of_spaces(lake, spaces, labels.properties),
     ]
     parts, remarks = library.run_tasks(
-        lake, labels, spaces, further=further,
+        lake, labels, spaces, further=further, slow_controls=platform.settings.full_models,
         advance=lambda task, share: context.log.info(f"{task} ({share:.0%} done)"),
     )  # fmt: skip
     remarks = {f"not scored/{label}": reason for label, reason in (remarks | unscored).items()}

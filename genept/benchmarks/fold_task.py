@@ -7,24 +7,28 @@ terms without folds are in `genept.benchmarks.gene_tasks`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal, NamedTuple, get_args
+from typing import ClassVar, Final, NamedTuple, get_args
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler, normalize
 
-from genept.benchmarks.fitted_heads import MAX_ITER, Features, in_one_thread
+from genept.benchmarks.fitted_heads import (
+    MAX_ITER,
+    Features,
+    Scaling,
+    area,
+    in_one_thread,
+    scaled,
+    seen_columns,
+)
 from genept.benchmarks.gene_tasks import GeneTask
 from genept.benchmarks.task_base import GeneVectors, Labels, predictions
 from genept.datasources import HOLDOUT, TRAINING_FOLDS
 
 HELD_OUT: Final = "publisher-holdout"
 
-Scaling = Literal["unit rows", "standardised"]
 STRENGTHS: Final = (0.1, 1.0, 10.0, 100.0)
 """Values of C, from the strongest penalty to the weakest."""
 
@@ -35,9 +39,7 @@ class Setting(NamedTuple):
     Parameters
     ----------
     scaling
-        ``unit rows``: every gene's vector has length 1. ``standardised``: every column is divided
-        by its standard deviation, and all by one number, so that the mean square of the lengths of
-        the columns' vectors is 1, too: C means the same for both, whatever the dimensions.
+        As `genept.benchmarks.fitted_heads.scaled` has it.
     c
         scikit-learn's C.
     """
@@ -142,18 +144,6 @@ def _terms(rows: pl.DataFrame, genes: Sequence[str]) -> list[FoldedTerm]:
     return [term for term in terms if term.is_scorable]
 
 
-def scaled(matrix: Features, scaling: Scaling) -> Features:
-    """Vectors scaled as a `Setting` says; deviations are of all genes, without labels."""
-    if scaling == "unit rows":
-        rows: Features = normalize(matrix)
-        return rows
-    scaler = StandardScaler(with_mean=False).fit(matrix)
-    columns: Features = scaler.transform(matrix)
-    n_varying = max(int((scaler.var_ > 0).sum()), 1)
-    shared: Features = columns / np.sqrt(n_varying)
-    return shared
-
-
 def chosen_setting(terms: Sequence[FoldedTerm], matrix: Features) -> Setting:
     """The setting whose area, over training folds and terms, is largest; no held-out gene is read.
 
@@ -183,31 +173,11 @@ def areas_of(term: FoldedTerm, x: Features, strengths: Sequence[float], test: st
     """
     is_test = term.split == test
     is_training = np.isin(term.split, TRAINING_FOLDS) & ~is_test
-    seen, new = _seen_columns(x[term.rows[is_training]], x[term.rows[is_test]])
+    seen, new = seen_columns(x[term.rows[is_training]], x[term.rows[is_test]])
     head = LogisticRegression(max_iter=MAX_ITER, warm_start=True)
     areas = []
     with in_one_thread():
         for c in strengths:
             head.set_params(C=c).fit(seen, term.is_member[is_training])
-            areas.append(_area(term.is_member[is_test], head.decision_function(new)))
+            areas.append(area(term.is_member[is_test], head.decision_function(new)))
     return areas
-
-
-def _seen_columns(training: Features, test: Features) -> tuple[Any, Any]:
-    """What makes a fit fast and changes no score.
-
-    Dense vectors are centred. Of sparse ones, columns without a training value are left out: their
-    weight is 0.
-    """
-    if isinstance(training, csr_array):
-        seen = np.unique(training.indices)
-        return training[:, seen], test[:, seen]
-    mean = training.mean(axis=0)
-    return training - mean, test - mean
-
-
-def _area(truth: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
-    """Area under the ROC curve; ties count half."""
-    members, others = int(truth.sum()), int((~truth).sum())
-    won = float(rankdata(score)[truth].sum()) - members * (members + 1) / 2
-    return won / (members * others)

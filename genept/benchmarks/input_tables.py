@@ -17,9 +17,7 @@ from genept.text import Space, space_of
 SHARE_COVERED: Final = 0.8
 """A space that has vectors for fewer of a task's genes is left out: all are scored on the same."""
 
-
 TFIDF: Final = "lsa-384"
-
 NAME_ONLY: Final = "minilm-l6-v2/name"
 
 
@@ -81,7 +79,7 @@ class TaskInputs:
     spaces
         Spaces that take part.
     left_out
-        Reasons why other spaces do not, by space; why genes are not scored, by their number.
+        Why other spaces do not, by space; why genes are not scored, by their number.
     """
 
     task: Task
@@ -154,7 +152,9 @@ def task_inputs(
     return TaskInputs(task, scored, genes, tuple(taking_part), left_out)
 
 
-def entries(inputs: TaskInputs, *, together: bool = False) -> list[Entry]:
+def entries(
+    inputs: TaskInputs, *, together: bool = False, slow_controls: bool = False
+) -> list[Entry]:
     """Name and members of each entry: every space, ensembles of one recipe, and controls.
 
     Parameters
@@ -163,6 +163,8 @@ def entries(inputs: TaskInputs, *, together: bool = False) -> list[Entry]:
         Task and spaces.
     together
         Whether there is also an ensemble of all spaces of texts, whatever their recipe.
+    slow_controls
+        Whether sparse vectors are scored where that takes minutes, too.
 
     Returns
     -------
@@ -185,7 +187,8 @@ def entries(inputs: TaskInputs, *, together: bool = False) -> list[Entry]:
         every_space = tuple(vectors for members in by_recipe.values() for vectors in members)
         ensembles.append(("ensemble/all", every_space))
     texts = {vectors.space.recipe: vectors.texts for vectors in inputs.spaces if vectors.texts}
-    sparse = [TermWeights(*of) for of in texts.items()] if inputs.task.takes_sparse else []
+    takes_sparse = inputs.task.takes_sparse and (slow_controls or not inputs.task.sparse_is_slow)
+    sparse = [TermWeights(*of) for of in texts.items() if takes_sparse]
     weighted: list[Entry] = [(control.name, (control,)) for control in sparse]
     return [*alone, *ensembles, *weighted, ("controls", ())]
 
@@ -201,7 +204,7 @@ def companions(spaces: Iterable[Space]) -> list[Space]:
     Returns
     -------
     list of Space
-        Those that are not among `spaces`.
+        Those not among `spaces`.
     """
     embedded = [space for space in spaces if space.needs_embedder and not space.is_control]
     wanted = [f"{TFIDF}/{space.recipe}" for space in embedded] + [NAME_ONLY] * bool(embedded)
@@ -210,7 +213,6 @@ def companions(spaces: Iterable[Space]) -> list[Space]:
 
 
 LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
-
 _CODE: Final = (
     "genept.benchmarks.input_tables",
     "genept.benchmarks.term_weights",
@@ -223,9 +225,8 @@ def predict(
 ) -> list[Part]:
     """Predictions of one entry and of its controls, unless the lake holds them already.
 
-    The controls of an entry are its vectors shuffled among genes, and its labels permuted; an entry
-    that is a control itself has none. The entry without members has random vectors and the
-    baseline of the task.
+    The controls of an entry are its vectors shuffled among genes, and its labels permuted; one that
+    is a control itself has none. That without members has random vectors and the task's baseline.
 
     Parameters
     ----------

@@ -169,6 +169,7 @@ def run_tasks(
     *,
     tasks: Mapping[str, Task] = TASKS,
     together: bool = False,
+    slow_controls: bool = False,
     further: Sequence[Part] = (),
     advance: Callable[[str, float], None] = lambda *_: None,
 ) -> tuple[list[Part], dict[str, str]]:
@@ -184,8 +185,9 @@ def run_tasks(
         Spaces to score, with their vectors.
     tasks
         Tasks by id.
-    together
-        Whether all spaces are scored as one ensemble, too: see `input_tables.entries`.
+    together, slow_controls
+        Whether all spaces are scored as one ensemble, too, and sparse vectors where that takes
+        minutes: see `input_tables.entries`.
     further
         Parts of other tasks, such as those on cells: their differences are corrected together.
     advance
@@ -208,7 +210,7 @@ def run_tasks(
             continue
         remarks |= {f"{task.id}/{what}": why for what, why in inputs.left_out.items()}
         every.append(inputs)
-    entered = [entries(inputs, together=together) for inputs in every]
+    entered = [entries(inputs, together=together, slow_controls=slow_controls) for inputs in every]
     steps, done = sum(len(members_of) + 1 for members_of in entered), count()
     for inputs, members_of in zip(every, entered, strict=True):
         predicted: list[Part] = []

@@ -165,6 +165,8 @@ class Task(ABC):
     )
     takes_sparse: ClassVar[bool] = False
     """Whether sparse vectors are scored, too: its heads read `GeneVectors.features_of`."""
+    sparse_is_slow: ClassVar[bool] = False
+    """Whether that takes minutes: sparse vectors are then scored on request only."""
 
     @property
     def code(self) -> tuple[str, ...]:

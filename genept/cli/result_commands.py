@@ -60,7 +60,9 @@ Words = Annotated[bool, typer.Option(help="Also print which differences are sign
 
 @bench.command()
 def run(
-    task: Annotated[list[str] | None, typer.Option(help="A task; repeat for more.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="A task, with its slow controls; repeat for more.")
+    ] = None,
     space: Annotated[list[str] | None, typer.Option(help="A space; repeat for more.")] = None,
     together: Annotated[
         bool, typer.Option(help="Also score an ensemble of all spaces, across recipes.")
@@ -93,8 +95,8 @@ def run(
         except ValueError as error:  # such as LSA of fewer texts than it has dimensions
             raise StoreError(str(error)) from None
         parts, remarks = run_tasks(
-            platform.lake, labels, entrants, tasks=chosen, together=together, further=costs,
-            advance=advance,
+            platform.lake, labels, entrants, tasks=chosen, together=together,
+            slow_controls=bool(task), further=costs, advance=advance,
         )  # fmt: skip
         advance("done", 1.0)
     results = [part for part in parts if part.table == "benchmark_results"]

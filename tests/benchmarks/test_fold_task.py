@@ -107,7 +107,7 @@ def test_no_head_learns_from_a_gene_that_it_scores_or_that_is_held_out(monkeypat
 
     monkeypatch.setattr(fold_task, "LogisticRegression", Watched)
     # The last column is the number of the gene: what is seen of a matrix says of which genes.
-    monkeypatch.setattr(fold_task, "_seen_columns", lambda training, test: (training, test))
+    monkeypatch.setattr(fold_task, "seen_columns", lambda training, test: (training, test))
     monkeypatch.setattr(fold_task, "scaled", lambda matrix, _: matrix)
     numbered = vectors().matrix.copy()
     numbered[:, -1] = range(N)

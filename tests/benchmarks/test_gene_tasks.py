@@ -1,10 +1,30 @@
 """Tasks on genes and pairs: what is planted is found, controls fall to chance, splits are clean."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
+from gene_spaces import space
+from scipy.sparse import csr_array
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import (
+    GridSearchCV,
+    LeaveOneOut,
+    PredefinedSplit,
+    cross_val_predict,
+)
 
+from genept.benchmarks.fitted_heads import (
+    CHOSEN_STRENGTHS,
+    PENALTIES,
+    _solved,
+    out_of_fold_scores,
+    ridge_scores,
+    scaled,
+)
 from genept.benchmarks.gene_tasks import EXACT, KindTask, MembershipTask, PropertyTask
+from genept.benchmarks.input_tables import TaskInputs, entries
 from genept.benchmarks.label_tables import GO_TERMS, PATHWAYS
 from genept.benchmarks.pair_tasks import (
     DISJOINT,
@@ -19,6 +39,7 @@ from genept.benchmarks.resampling import resampled
 from genept.benchmarks.task_base import FREQUENCY, MAJORITY, GeneVectors, Labels, random_vectors
 from genept.benchmarks.task_registry import TASKS
 from genept.datasources import GENE_PAIRS, LIGAND_RECEPTOR, PROTEIN_PAIRS
+from genept.storage import Part
 
 N = 240
 GENES = tuple(f"ENSG{number:011}" for number in range(N))
@@ -245,3 +266,139 @@ def test_the_registry_names_known_metrics_and_tasks_once():
     assert all(task.metrics for task in TASKS.values())
     assert TASKS["go-terms"].stated_by == ("go",)
     assert TASKS.keys() >= {GO_TERMS, PATHWAYS, GENE_PAIRS, PROTEIN_PAIRS, LIGAND_RECEPTOR}
+
+
+def test_the_scale_of_vectors_changes_no_clean_score_and_hides_nothing():
+    """A column that knows, small beside the others; the same vectors a hundred times as long."""
+    task = property_task()
+    rows = properties("t", ["yes" if is_positive else "no" for is_positive in GROUP])
+    knowing = planted().matrix.copy()
+    hidden = knowing * np.where(np.arange(knowing.shape[1]) == 0, 0.01, 1)
+    clean = []
+    for matrix in (knowing, 100 * knowing, hidden):
+        given = GeneVectors("planted/text", GENES, matrix.astype(np.float32))
+        predicted = task.predict(rows, given, draw=0)
+        clean.append(predicted.sort("unit")["score"].to_numpy())
+    assert clean[1] == pytest.approx(clean[0], abs=1e-3)
+    assert clean[2] == pytest.approx(clean[0], abs=1e-3)
+
+
+def test_the_penalty_is_chosen_without_the_labels_of_the_fold_that_is_scored():
+    fold = np.arange(N) % 5
+    x = scaled(planted(0.4).matrix, "standardised")
+    is_positive = GROUP == 1
+    for left_out in range(5):
+        turned = np.where(fold == left_out, ~is_positive, is_positive)
+        plain, other = (
+            out_of_fold_scores(x, of, fold)[fold == left_out] for of in (is_positive, turned)
+        )
+        assert other == pytest.approx(plain, abs=1e-9)
+
+
+def test_the_penalty_that_is_chosen_is_the_best_of_the_inner_folds():
+    """Against scikit-learn, fold by fold."""
+    fold = np.arange(N) % 5
+    x = scaled(planted(0.6).matrix, "standardised")
+    is_positive = GROUP == 1
+    score = out_of_fold_scores(x, is_positive, fold)
+    chosen = set()
+    for left_out in range(5):
+        train = fold != left_out
+        search = GridSearchCV(
+            LogisticRegression(max_iter=1000), {"C": list(CHOSEN_STRENGTHS)}, scoring="roc_auc",
+            cv=PredefinedSplit(fold[train]),
+        ).fit(x[train] - x[train].mean(axis=0), is_positive[train])  # fmt: skip
+        expected = search.decision_function(x[~train] - x[train].mean(axis=0))
+        assert score[~train] == pytest.approx(expected, abs=0.02)
+        chosen.add(search.best_params_["C"])
+    assert chosen <= set(CHOSEN_STRENGTHS)
+
+
+def test_the_ridge_is_scikit_learns_at_the_penalty_that_leaves_out_best():
+    x, y = planted(1.0).matrix, np.stack([GROUP, NOISE[:, 1] > 0.3], axis=1).astype(np.float32)
+    train, test = np.arange(N) % 5 > 0, np.arange(N) % 5 == 0
+    centred = x[train] - x[train].mean(axis=0)
+    unit = float(np.linalg.eigvalsh(centred.T @ centred).mean())
+    errors = {}
+    for penalty in PENALTIES:
+        left_out = cross_val_predict(
+            Ridge(alpha=penalty * unit, solver="cholesky"), x[train], y[train], cv=LeaveOneOut()
+        )
+        errors[penalty] = (((left_out - y[train]) ** 2).mean(axis=0) / y[train].var(axis=0)).mean()
+    best = min(errors, key=errors.get)
+    expected = Ridge(alpha=best * unit).fit(x[train], y[train] - y[train].mean(axis=0))
+    scores = ridge_scores(x[train], y[train], x[test])
+    assert scores == pytest.approx(expected.predict(x[test]), abs=1e-3)
+
+
+def test_the_scale_of_vectors_changes_no_score_of_terms_or_pairs():
+    knowing = planted(3.0).matrix
+    scale = np.where(np.arange(knowing.shape[1]) == 0, 0.01, 100)
+    known = [(GENES[row], f"term-{GROUP[row]}") for row in range(N)]
+    genes, terms = zip(*known, strict=True)
+    task = MembershipTask(
+        id="m", dataset="d", title="m", metrics=("mean_auroc",), clean="c", model="ridge"
+    )
+    labels = Labels(properties("m", terms, genes), pairs())
+    given = [GeneVectors("v", GENES, (knowing * by).astype(np.float32)) for by in (1, scale)]
+    one, other = (task.predict(task.rows(labels), of)["score"] for of in given)
+    assert other.to_list() == pytest.approx(one.to_list(), abs=1e-4)
+    of_pairs = pair_task()
+    one, other = (of_pairs.predict(pairs(), of, draw=0)["score"] for of in given)
+    assert other.to_list() == pytest.approx(one.to_list(), abs=0.02)
+
+
+def test_sparse_and_dense_pairs_score_alike():
+    matrix = np.where(np.abs(planted(3.0).matrix) > 0.1, planted(3.0).matrix, 0)
+    for feature in FEATURES:
+        task = replace(pair_task(), model=f"logistic-regression:{feature}")
+        dense, sparse = (
+            auroc(task.predict(pairs(), GeneVectors("v", GENES, of), draw=0)).value
+            for of in (matrix, csr_array(matrix))
+        )
+        assert sparse == pytest.approx(dense, abs=0.005)
+
+
+def test_sparse_and_dense_terms_and_kinds_score_alike():
+    dense = np.where(np.abs(planted(3.0).matrix) > 0.1, planted(3.0).matrix, 0)
+    dense = dense - np.where(dense != 0, dense.sum(axis=0) / (dense != 0).sum(axis=0), 0)
+    given = [GeneVectors("v", GENES, of) for of in (dense, csr_array(dense))]
+    known = [(GENES[row], f"term-{GROUP[row]}") for row in range(N)]
+    noise = [(GENES[row], f"noise-{k}") for k in range(4) for row in RNG.choice(N, 60, False)]
+    genes, terms = zip(*known, *noise, strict=True)
+    task = MembershipTask(
+        id="m", dataset="d", title="m", metrics=("mean_auroc",), clean="c", model="ridge"
+    )
+    rows = task.rows(Labels(properties("m", terms, genes), pairs()))
+    one, other = (task.predict(rows, of)["score"].to_list() for of in given)
+    assert other == pytest.approx(one, abs=0.02)
+    kinds = KindTask(
+        id="k", dataset="d", title="k", metrics=("balanced_accuracy",), clean="clean", seeds=(1,)
+    )
+    named = properties("k", ["ab"[group] for group in GROUP])
+    one, other = (
+        resampled(predicted.filter(model="logistic-regression", split="clean"), "accuracy").value
+        for predicted in (kinds.predict(named, of) for of in given)
+    )
+    assert other == pytest.approx(one, abs=0.03)
+
+
+def test_conjugate_gradients_end_at_the_ridge():
+    x = csr_array(np.where(np.abs(NOISE) > 1, NOISE, 0))
+    y = np.stack([GROUP, NOISE[:, 1] > 0.3], axis=1).astype(np.float32)
+    dense, share = x.toarray(), y.mean(axis=0)
+    expected = dense @ np.linalg.solve(dense.T @ dense + 7 * np.eye(24), dense.T @ (y - share))
+    assert _solved(x, y, x, 7.0) == pytest.approx(expected + share, abs=1e-4)
+
+
+def test_slow_controls_are_scored_on_request(lake):
+    texts = Part("gene_descriptions", ("text",), "key", 1, "0" * 64, 1, None, {})
+    vectors = replace(space(lake, "good/text", 1.0), texts=texts)
+    for task, is_slow in ((pair_task(), True), (property_task(), False)):
+        inputs = TaskInputs(task, pl.DataFrame(), (), (vectors,), {})
+        named = {
+            asked: [name for name, _ in entries(inputs, slow_controls=asked)]
+            for asked in (False, True)
+        }
+        assert "tf-idf/text" in named[True]
+        assert ("tf-idf/text" in named[False]) is not is_slow
