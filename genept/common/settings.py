@@ -76,13 +76,15 @@ class Settings(BaseSettings):
     sentences_per_collection: int = Field(0, ge=0)
     """Cells or samples of each collection that get a sentence (GenePT-s); 0: none."""
     openai_api_key: SecretStr | None = None
-    """Key of hosted text embedders."""
+    """Key of hosted text embedders and language models."""
     openai_base_url: str | None = None
     """Service; none: OpenAI's own."""
     embedders: Path | None = None
     """TOML file of further hosted embedders."""
+    language_models: Path | None = None
+    """TOML file of further language models."""
     embedding_budget: float | None = Field(None, ge=0)
-    """Upper limit of the total cost of embedding in US$; none: no limit."""
+    """Upper limit of the total cost of embedding and of chats in US$; none: no limit."""
     embedding_batch_api: bool = False
     """Embed through the Batch API: half the price, up to a day's wait."""
     max_genes: int | None = Field(None, ge=1)

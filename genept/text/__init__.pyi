@@ -56,6 +56,7 @@ from .local import RandomVectors as RandomVectors
 from .local import shuffled as shuffled
 from .metered import EmbedBatch as EmbedBatch
 from .metered import MeteredEmbedder as MeteredEmbedder
+from .metered import Pace as Pace
 from .metered import RateLimits as RateLimits
 from .metered import Runner as Runner
 from .metered import plain_loop as plain_loop
@@ -71,5 +72,6 @@ from .registered_gene_vectors import registered_spaces as registered_spaces
 from .registered_gene_vectors import release_registered_space as release_registered_space
 from .vector_cache import MILLION as MILLION
 from .vector_cache import CostForecast as CostForecast
+from .vector_cache import Payment as Payment
 from .vector_cache import VectorCache as VectorCache
 from .vector_cache import forecast as forecast

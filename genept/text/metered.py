@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -122,16 +122,20 @@ Runner = Callable[[Sequence[Sequence[str]], EmbedBatch, int], None]
 Raises if one cannot be; a `RefusedEmbeddingError` is not worth trying again.
 """
 
+Request = TypeVar("Request")
 
-def plain_loop(batches: Sequence[Sequence[str]], embed_batch: EmbedBatch, _at_once: int) -> None:
-    """Embed one batch after the other, in this thread: the simplest `Runner`.
+
+def plain_loop(
+    requests: Sequence[Request], answer: Callable[[Request], None], _at_once: int
+) -> None:
+    """Have one request answered after the other, in this thread: the simplest `Runner`.
 
     Parameters
     ----------
-    batches
-        Texts by batch.
-    embed_batch
-        Embeds and stores a batch.
+    requests
+        Batches of texts, or chats.
+    answer
+        Has one answered, and stores what comes.
     """
-    for batch in batches:
-        embed_batch(batch)
+    for request in requests:
+        answer(request)

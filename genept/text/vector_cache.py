@@ -30,9 +30,33 @@ Vectors = npt.NDArray[np.float32]
 class Payment:
     """One payment: a request or a batch, with its retries.
 
-    `embedder` is the id of the embedder or language model; only the latter have `output_tokens`.
-    `n_unanswered` counts requests without a complete answer: the service may have charged for them,
-    which only its invoice shows. `tokens_from` says whether the service reported the tokens.
+    Parameters
+    ----------
+    receipt_id
+        Its id; of a batch, that of the batch.
+    embedder
+        Id of the embedder or language model.
+    paid_at
+        Time in UTC.
+    run_id
+        Of the run that paid.
+    mode
+        How it was requested.
+    n_texts
+        Texts or chats that were answered.
+    n_requests
+        Requests that were answered.
+    n_unanswered
+        Requests without a complete answer: the service may have charged for them, which only its
+        invoice shows.
+    tokens
+        Of input.
+    tokens_from
+        Whether the service reported the tokens.
+    dollars
+        At the declared price.
+    output_tokens
+        That a language model wrote.
     """
 
     receipt_id: str

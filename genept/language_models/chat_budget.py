@@ -1,0 +1,209 @@
+"""The budget of a language model: chats are paid for under a lease, and stored with their payment.
+
+The lease, the limit and the ledger are those of embedders, too: see `genept.text.hosted`. What
+came of the chats is `genept.language_models.completion`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+
+from genept.language_models.answer_cache import AnswerCache
+from genept.language_models.chat_service import ChatAnswer, ChatService
+from genept.language_models.chats import Chat, RefusedChatError
+from genept.text import MILLION, Pace, Payment, plain_loop
+from genept.text.hosted import Spending, SpendingLimit
+
+ChatRunner = Callable[[Sequence[Chat], Callable[[Chat], None], int], None]
+"""Has every chat completed by the function it is given, so many at once at the most."""
+
+
+class ChatBudgetError(RefusedChatError):
+    """The next request may exceed the spending limit; what was paid for is kept."""
+
+
+class ChatBudget:
+    """Pays for chats; a context that several threads may share.
+
+    Parameters
+    ----------
+    service, cache
+        The model and its cache.
+    spending_limit
+        What may be spent.
+    run_id
+        Of this run, for payments.
+    waiting
+        Called with the reason if another run is paying and has to be waited for.
+    pace
+        Keeps the limits of the service; None: it is asked at once, and again when it refuses.
+    """
+
+    def __init__(
+        self,
+        service: ChatService,
+        cache: AnswerCache,
+        spending_limit: SpendingLimit,
+        run_id: str,
+        waiting: Callable[[str], None] = lambda _: None,
+        pace: Pace | None = None,
+    ) -> None:
+        self.service, self.cache, self.run_id = service, cache, run_id
+        self.spending = Spending(
+            cache.store,
+            cache.product,
+            spending_limit,
+            RefusedChatError,
+            ChatBudgetError,
+            waiting,
+            pace,
+        )
+        self._lock = threading.Lock()
+        self._refused: RefusedChatError | None = None
+
+    @property
+    def payments(self) -> list[Payment]:
+        """What this run paid."""
+        return self.spending.payments
+
+    def __enter__(self) -> ChatBudget:
+        self.spending.__enter__()
+        try:
+            self.cache.refresh()  # with what the last holder paid for
+        except BaseException:
+            self.spending.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.spending.__exit__()
+
+    def pay_all(
+        self,
+        chats: Sequence[Chat],
+        runner: ChatRunner = plain_loop,
+        advance: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Pay for any number of chats.
+
+        Parameters
+        ----------
+        chats
+            Chats; those with an outcome cost nothing.
+        runner
+            Runs the requests.
+        advance
+            Called with 1 for each chat that has an outcome.
+
+        Raises
+        ------
+        ChatError
+            As in `pay`.
+        """
+
+        def pay(chat: Chat) -> None:
+            self.pay(chat)
+            advance(1)
+
+        runner(unfinished(self.cache, chats), pay, self.service.declared.at_once)
+
+    def pay(self, chat: Chat) -> None:
+        """Request what a chat lacks, and store each reply with its payment.
+
+        Parameters
+        ----------
+        chat
+            A chat; one that has an outcome costs nothing.
+
+        Raises
+        ------
+        ChatBudgetError
+            Before a request that may exceed the spending limit.
+        ChatError
+            No reply came.
+        """
+        if self._refused:
+            raise self._refused
+        try:
+            while (request := self._next(chat)) is not None:
+                self._request(request)
+        except RefusedChatError as error:
+            self._refused = error
+            raise
+
+    def _next(self, chat: Chat) -> Chat | None:
+        with self._lock:
+            return self.cache.next_request(chat)
+
+    def _request(self, request: Chat) -> None:
+        self.spending.confirm()
+        tokens = self.service.count_tokens(request)
+        dollars = dollars_of(self.service, tokens, request.sampling.max_output_tokens)
+        with self.spending.request(
+            self.service.id, dollars, tokens + request.sampling.max_output_tokens
+        ):
+            answer = self.service.ask(request)
+            self.spending.adapt(answer.limits)
+            if answer.n_requests or answer.n_unanswered:
+                payment = self._payment(answer, tokens)
+                with self._lock:
+                    self.cache.add(request, answer.reply, payment)
+                    self.spending.record(payment)
+        if answer.failure:
+            raise answer.failure
+
+    def _payment(self, answer: ChatAnswer, tokens: int) -> Payment:
+        return Payment.made(
+            self.service,
+            answer.tokens,
+            tokens,
+            output_tokens=answer.output_tokens,
+            output_price=self.service.declared.dollars_per_million_output_tokens,
+            receipt_id=f"request-{secrets.token_hex(12)}",
+            run_id=self.run_id,
+            mode="request",
+            n_texts=int(answer.reply is not None),
+            n_requests=answer.n_requests,
+            n_unanswered=answer.n_unanswered,
+        )
+
+
+def unfinished(cache: AnswerCache, chats: Sequence[Chat]) -> list[Chat]:
+    """Which chats have no outcome yet.
+
+    Parameters
+    ----------
+    cache
+        Of the model.
+    chats
+        Chats; may repeat.
+
+    Returns
+    -------
+    list of Chat
+        Each once, in order.
+    """
+    each = {chat.address: chat for chat in chats}
+    return [chat for chat in each.values() if cache.next_request(chat) is not None]
+
+
+def dollars_of(service: ChatService, tokens: int, output_tokens: int) -> float:
+    """What so many tokens of input and output cost.
+
+    Parameters
+    ----------
+    service
+        The model.
+    tokens, output_tokens
+        How many.
+
+    Returns
+    -------
+    float
+        US$.
+    """
+    declared = service.declared
+    output = output_tokens * declared.dollars_per_million_output_tokens
+    return (tokens * declared.dollars_per_million_tokens + output) / MILLION

@@ -1,0 +1,125 @@
+"""Chats are completed through the cache: what a model was asked before is not asked again.
+
+Chats of a hosted model are paid for by `genept.language_models.chat_budget`; those of a local model
+cost nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from genept.common import console, progress_bar
+from genept.language_models.answer_cache import AnswerCache
+from genept.language_models.chat_budget import ChatBudget, ChatRunner, dollars_of, unfinished
+from genept.language_models.chat_service import ChatService
+from genept.language_models.chats import Chat, ChatError, ChatOutcome
+from genept.text import plain_loop
+from genept.text.hosted import SpendingLimit
+
+
+def complete(
+    service: ChatService,
+    cache: AnswerCache,
+    chats: Sequence[Chat],
+    spending_limit: SpendingLimit | None = None,
+    runner: ChatRunner = plain_loop,
+) -> list[ChatOutcome]:
+    """Complete chats; only requests without a stored reply are sent.
+
+    Parameters
+    ----------
+    service
+        The model.
+    cache
+        Its cache.
+    chats
+        Chats; may repeat.
+    spending_limit
+        What a hosted model may cost; None: no limit.
+    runner
+        Runs the requests.
+
+    Returns
+    -------
+    list of ChatOutcome
+        One per chat, in order: an answer, or the reason why there is none.
+
+    Raises
+    ------
+    ChatError
+        A request could not be made, or was not answered; what was answered is kept.
+    """
+    if missing := unfinished(cache, chats):
+        with progress_bar(f"asking: {service.id}", len(missing)) as advance:
+            if service.declared.weights is None:
+                run_id, limit = f"run-{secrets.token_hex(8)}", spending_limit or SpendingLimit()
+                with ChatBudget(service, cache, limit, run_id, console.print) as budget:
+                    budget.pay_all(missing, runner, advance)
+            else:
+                for chat in missing:
+                    _complete_freely(service, cache, chat)
+                    advance(1)
+        cache.compact()
+    return [cache.outcome(chat) for chat in chats]
+
+
+def _complete_freely(service: ChatService, cache: AnswerCache, chat: Chat) -> None:
+    while (request := cache.next_request(chat)) is not None:
+        answer = service.ask(request)
+        if answer.reply is None:
+            raise answer.failure or ChatError(f"{service.id}: no reply came")
+        cache.add(request, answer.reply, None)
+
+
+@dataclass(frozen=True)
+class ChatForecast:
+    """What the chats that have no outcome yet may cost.
+
+    Parameters
+    ----------
+    model
+        Its id.
+    n_chats, n_new
+        Distinct chats, and those without an outcome.
+    tokens, most_output_tokens
+        Of their questions, and the most that their answers may have.
+    dollars
+        The most that one request for each may cost.
+    basis
+        How tokens were counted.
+    """
+
+    model: str
+    n_chats: int
+    n_new: int
+    tokens: int
+    most_output_tokens: int
+    dollars: float
+    basis: str
+
+
+def forecast_chats(service: ChatService, cache: AnswerCache, chats: Sequence[Chat]) -> ChatForecast:
+    """Forecast what chats cost; no request is sent.
+
+    Parameters
+    ----------
+    service
+        The model.
+    cache
+        Its cache.
+    chats
+        Chats; may repeat.
+
+    Returns
+    -------
+    ChatForecast
+        Without repetitions of answers that break their form.
+    """
+    new = unfinished(cache, chats)
+    tokens = sum(map(service.count_tokens, new))
+    most = sum(chat.sampling.max_output_tokens for chat in new)
+    n_chats = len({chat.address for chat in chats})
+    dollars, basis = dollars_of(service, tokens, most), service.counter.basis
+    return ChatForecast(service.id, n_chats, len(new), tokens, most, dollars, basis)
