@@ -33,7 +33,7 @@ COMMANDS: Final = {
     "genes": "reference", "sources": "reference", "search": "lookup", "neighbours": "lookup",
     "spaces": "vector", "embeddings": "vector", "embedders": "vector", "bench": "result",
     "models": "result", "collections": "collections", "perturbations": "screen",
-    "predict": "predict", "release": "release",
+    "predict": "predict", "release": "release", "chat": "chat",
 }  # fmt: skip
 """Module of each command, or group of commands; it has the name of the command there."""
 

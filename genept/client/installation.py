@@ -19,6 +19,7 @@ from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.datasources import Catalogue, Collection, drug_sources, load_catalogue, screen_sources
 from genept.datasources.download import Archives, SourceLocations
 from genept.datasources.readers import Allowance, read_pickled_texts, read_structure_table
+from genept.language_models import LanguageModels
 from genept.nomenclature import SOURCES as REFERENCE_SOURCES
 from genept.nomenclature import Reference, kept_reference, starter_reference
 from genept.perturbations import UserScreen, added_screens
@@ -78,6 +79,11 @@ class Installation:
     def archives(self) -> Archives:
         """Verified copies of the public sources, from mirrors first if the settings name any."""
         return self.archives_of(self.shipped_catalogue)
+
+    @cached_property
+    def language_models(self) -> LanguageModels:
+        """The language models, local and hosted."""
+        return LanguageModels(self.settings, self.archives.open_member)
 
     @cached_property
     def collection_archives(self) -> Archives:

@@ -18,11 +18,12 @@ from .chats import SamplingOptions as SamplingOptions
 from .completion import ChatForecast as ChatForecast
 from .completion import complete as complete
 from .completion import forecast_chats as forecast_chats
+from .completion import in_threads as in_threads
 from .declared_models import LanguageModel as LanguageModel
 from .declared_models import load_language_models as load_language_models
 from .local_server import LocalChatService as LocalChatService
 from .model_registry import LanguageModels as LanguageModels
 from .prompts import Prompt as Prompt
 from .prompts import load_prompts as load_prompts
+from .prompts import read_form as read_form
 from .prompts import read_prompt as read_prompt
-from .prompts import read_schema as read_schema

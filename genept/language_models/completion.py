@@ -7,7 +7,8 @@ cost nothing.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from genept.common import console, progress_bar
@@ -71,6 +72,28 @@ def _complete_freely(service: ChatService, cache: AnswerCache, chat: Chat) -> No
         if answer.reply is None:
             raise answer.failure or ChatError(f"{service.id}: no reply came")
         cache.add(request, answer.reply, None)
+
+
+def in_threads(chats: Sequence[Chat], answer: Callable[[Chat], None], at_once: int) -> None:
+    """Have chats answered by several threads; a `ChatRunner`.
+
+    Parameters
+    ----------
+    chats
+        Chats.
+    answer
+        Has one answered, and stores what comes.
+    at_once
+        How many at the same time.
+    """
+    with ThreadPoolExecutor(at_once) as pool:
+        under_way = [pool.submit(answer, chat) for chat in chats]
+        try:
+            for future in under_way:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # those under way are kept
+            raise
 
 
 @dataclass(frozen=True)

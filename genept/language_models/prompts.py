@@ -132,7 +132,7 @@ def load_prompts() -> dict[str, Prompt]:
     return {prompt.id: prompt for prompt in sorted(prompts, key=lambda prompt: prompt.id)}
 
 
-def read_schema(path: Path) -> AnswerFormat:
+def read_form(path: Path) -> AnswerFormat:
     """Read a JSON schema, or a grammar from a file that ends with ``.gbnf``.
 
     Parameters

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from chat_run import questions
@@ -19,7 +18,7 @@ from pydantic import SecretStr
 from genept.language_models.answer_formats import AnswerFormat
 from genept.language_models.chat_budget import ChatBudget, ChatBudgetError, unfinished
 from genept.language_models.chats import Chat, ChatError, RefusedChatError, SamplingOptions
-from genept.language_models.completion import complete, forecast_chats
+from genept.language_models.completion import complete, forecast_chats, in_threads
 from genept.storage.lake import Lake
 from genept.text.hosted.budget import Budget, BudgetError
 from genept.text.hosted.hosted_models import HostedModel, SpendingLimit
@@ -216,15 +215,24 @@ def test_two_runs_never_pay_for_the_same_chat(service, hosted, new_cache):
 def test_several_are_under_way_at_once(service, hosted, new_cache):
     service.seconds = 0.1
 
-    def in_threads(chats, answer, at_once):
-        with ThreadPoolExecutor(at_once) as pool:
-            list(pool.map(answer, chats))
-
     chats = questions(12)
     complete(hosted(at_once=4), new_cache(hosted()), chats, runner=in_threads)
     assert 2 <= service.most_under_way <= 4
     assert set(service.asked.values()) == {1}
     assert len(service.asked) == 12
+
+
+def test_a_failure_in_a_thread_ends_the_others_and_what_came_is_kept(service, hosted, new_cache):
+    service.seconds = 0.05
+    service.faults = ["", "", "", "quota", *["quota"] * 40]
+    with pytest.raises(RefusedChatError, match="top it up"):
+        complete(hosted(at_once=2), new_cache(hosted()), questions(20), runner=in_threads)
+    assert len(service.faults) >= 40 - 2
+    answered = len(service.asked)
+    service.faults = []
+    complete(hosted(), new_cache(hosted()), questions(20))
+    assert answered == 3
+    assert set(service.asked.values()) == {1}
 
 
 def test_after_a_refusal_nothing_more_is_requested(service, hosted, new_cache):

@@ -3,7 +3,7 @@
 import pytest
 
 from genept.language_models.chats import RefusedChatError, SamplingOptions
-from genept.language_models.prompts import load_prompts, read_prompt, read_schema
+from genept.language_models.prompts import load_prompts, read_form, read_prompt
 
 RELEASED = {
     ("gene-dimension", 1): "112ff883fb810ebd452d1f02fe275678a76b2cf15e965a5ca4c11f05bd80bf5d",
@@ -75,7 +75,7 @@ def test_a_file_that_is_no_prompt_is_refused(content, reason):
 def test_a_schema_is_read_from_json_and_a_grammar_from_gbnf(tmp_path):
     (tmp_path / "s.json").write_text('{"type": "integer"}')
     (tmp_path / "g.gbnf").write_text('root ::= "x"')
-    assert read_schema(tmp_path / "s.json").fault("1") is None
-    assert read_schema(tmp_path / "g.gbnf").fault("x") is None
+    assert read_form(tmp_path / "s.json").fault("1") is None
+    assert read_form(tmp_path / "g.gbnf").fault("x") is None
     with pytest.raises(RefusedChatError, match="missing.json"):
-        read_schema(tmp_path / "missing.json")
+        read_form(tmp_path / "missing.json")
