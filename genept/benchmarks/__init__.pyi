@@ -8,8 +8,15 @@ from .leaderboard import run_tasks as run_tasks
 from .leaderboard import score_collection as score_collection
 from .leaderboard import score_collections as score_collections
 from .leaderboard_figures import cells_in_words as cells_in_words
+from .leaderboard_figures import deciding_scores as deciding_scores
 from .leaderboard_figures import in_words as in_words
 from .leaderboard_figures import report_figures as report_figures
+from .model_comparison import MeanDifference as MeanDifference
+from .model_comparison import compared_spaces as compared_spaces
+from .model_comparison import is_larger_worth_it as is_larger_worth_it
+from .model_comparison import text_gains as text_gains
+from .model_comparison import unavailable_in_words as unavailable_in_words
+from .plots import frontier as frontier
 from .program_task import activity_of_programs as activity_of_programs
 from .program_task import programs_of_spaces as programs_of_spaces
 from .resampling import resampled_labels as resampled_labels

@@ -53,7 +53,7 @@ class ReportFigure:
     png: bytes
 
 
-def task_scores(read: Read) -> pl.DataFrame:
+def deciding_scores(read: Read) -> pl.DataFrame:
     """Every space on every task, one score each, beside the best control that it must beat.
 
     Parameters
@@ -90,7 +90,7 @@ def report_figures(read: Read, recipes: dict[str, Recipe]) -> Iterator[ReportFig
     Iterator of ReportFigure
         Figures with titles and sentences.
     """
-    scores = task_scores(read)
+    scores = deciding_scores(read)
     if not scores.width or not scores.height:
         return
     yield _heat_map(scores)

@@ -235,6 +235,50 @@ def cost_map(costs: pl.DataFrame) -> bytes:
     return _finished(figure, axes, "What a space costs, and what it is worth")
 
 
+def frontier(models: pl.DataFrame) -> bytes:
+    """Points above chance by each kind of cost; efficient spaces are joined.
+
+    Parameters
+    ----------
+    models
+        Rows of `model_comparison.compared_spaces`.
+
+    Returns
+    -------
+    bytes
+        PNG: a panel each for seconds, dollars and dimensions, where there are any.
+    """
+    kinds = {
+        "seconds": "seconds of a processor",
+        "dollars": "US dollars",
+        "dimensions": "dimensions",
+    }
+    shown = {
+        kind: rows
+        for kind in kinds
+        if (rows := models.filter(pl.col(kind) > 0, pl.col("points").is_not_null())).height
+    }
+    figure = new_figure((4.4 * max(len(shown), 1), 4.2), dpi=110)
+    for axes, (kind, rows) in zip(
+        figure.subplots(1, max(len(shown), 1), squeeze=False)[0], shown.items(), strict=False
+    ):
+        for row in rows.iter_rows(named=True):
+            colour = REAL if row["is_efficient"] else OPEN
+            axes.plot(row[kind], row["points"], "o", color=colour, markersize=6)
+            axes.annotate(row["space"], (row[kind], row["points"]), fontsize=6, color=colour,
+                          xytext=(4, 3), textcoords="offset points")  # fmt: skip
+        if kind != "dimensions":
+            best = rows.filter("is_efficient").sort(kind, "points")
+            axes.step(best[kind].to_numpy(), best["points"].to_numpy(), color=REAL, where="post",
+                      linewidth=0.8)  # fmt: skip
+        axes.set_xscale("log")
+        axes.margins(x=0.35)
+        axes.set_xlabel(kinds[kind], fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.set_ylabel("points above random vectors, mean over tasks", fontsize=8)
+    return png_bytes(figure)
+
+
 def _seriated(table: NDArray[np.float64]) -> NDArray[np.intp]:
     """Order of the rows in which like stands beside like; as they are where there are few."""
     from scipy.cluster.hierarchy import leaves_list, linkage

@@ -119,7 +119,7 @@ def per_point(results: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     results
         Table `benchmark_results`.
     scores
-        Rows of `leaderboard_figures.task_scores`.
+        Rows of `leaderboard_figures.deciding_scores`.
 
     Returns
     -------
@@ -127,28 +127,58 @@ def per_point(results: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
         space, tokens, seconds, dollars, points (mean over the tasks that it was scored on) and
         n_tasks, and each cost divided by points where there are any.
     """
-    measured = results.filter(task=TASK)
+    measured = costs_of(results)
     if not measured.height:
         return pl.DataFrame()
-    costs = measured.group_by("representation").agg(
-        pl.col("value").filter(metric=metric).max().alias(metric) for metric in METRICS
-    )
-    of_task = ("task", "dataset", "metric")
-    chance = scores.filter(pl.col("representation").str.starts_with("random-")).select(
-        *of_task, chance="value"
-    )
-    above = scores.join(chance.unique(of_task), on=of_task).with_columns(
-        points=100 * (pl.col("value") - pl.col("chance"))
-    )
-    means = above.group_by("representation").agg(
-        pl.mean("points"), pl.len().cast(pl.Int64).alias("n_tasks")
-    )
-    joined = costs.join(means, on="representation").sort("points", descending=True)
+    joined = measured.join(points_above_chance(scores), on="space").sort("points", descending=True)
     gained = pl.when(pl.col("points") > 0).then(pl.col("points"))
     return joined.select(
-        pl.col("representation").alias("space"),
+        "space",
         *METRICS,
         "points",
         "n_tasks",
         *((pl.col(metric) / gained).alias(f"{metric}_per_point") for metric in METRICS),
+    )
+
+
+def costs_of(results: pl.DataFrame) -> pl.DataFrame:
+    """What each space of texts costs: space, tokens, seconds (CPU) and dollars.
+
+    Parameters
+    ----------
+    results
+        Table `benchmark_results`.
+
+    Returns
+    -------
+    pl.DataFrame
+        A row per space; seconds are null for services.
+    """
+    measured = results.filter(task=TASK)
+    return measured.group_by(space="representation").agg(
+        pl.col("value").filter(metric=metric).max().alias(metric) for metric in METRICS
+    )
+
+
+def points_above_chance(scores: pl.DataFrame) -> pl.DataFrame:
+    """How far each space is above random vectors, per cent, mean over the tasks that it has.
+
+    Parameters
+    ----------
+    scores
+        Rows of `leaderboard_figures.deciding_scores`.
+
+    Returns
+    -------
+    pl.DataFrame
+        space, points, n_tasks: the tasks on which random vectors were scored, too.
+    """
+    of_task = ("task", "dataset", "metric")
+    chance = scores.filter(pl.col("representation").str.starts_with("random-")).select(
+        *of_task, chance="value"
+    )
+    above = scores.join(chance.unique(of_task), on=of_task)
+    return above.group_by(space="representation").agg(
+        (100 * (pl.col("value") - pl.col("chance"))).mean().alias("points"),
+        pl.len().cast(pl.Int64).alias("n_tasks"),
     )

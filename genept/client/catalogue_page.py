@@ -65,7 +65,7 @@ def release_site(manifest: Manifest, files: ReleasedFiles) -> Mapping[str, bytes
         HTML and CSS by path under the release's `audit/`.
     """
     collections = read_table(files, manifest, "collections")
-    page = _templates().get_template("page.html")
+    page = templates().get_template("page.html")
     html = page.render(
         manifest=manifest,
         snippets=Snippets(files, manifest),
@@ -90,7 +90,7 @@ def release_site(manifest: Manifest, files: ReleasedFiles) -> Mapping[str, bytes
 
 
 @cache
-def _templates() -> Environment:
+def templates() -> Environment:
     """The templates; every value that they insert is escaped, and its control characters shown."""
     templates = Environment(
         loader=PackageLoader("genept.client", "site"),
@@ -111,7 +111,7 @@ def _templates() -> Environment:
 
 def part(name: str, *arguments: Any) -> str:
     """HTML of a macro of `parts.html`."""
-    html: str = getattr(_templates().get_template("parts.html").module, name)(*arguments)
+    html: str = getattr(templates().get_template("parts.html").module, name)(*arguments)
     return html
 
 

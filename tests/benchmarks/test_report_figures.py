@@ -3,80 +3,14 @@
 import polars as pl
 import pytest
 from planted import CountingEmbedder
+from planted_scores import TASKS, comparisons, released, results
 
-from genept.benchmarks.label_tables import GO_TERMS
-from genept.benchmarks.leaderboard_figures import cells_in_words, report_figures, task_scores
+from genept.benchmarks.leaderboard_figures import cells_in_words, deciding_scores, report_figures
 from genept.benchmarks.vector_costs import per_point, space_costs
-from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin
 from genept.text.embedders import space_of
 from genept.text.recipes import load_recipes
-
-SPACES = {"minilm-l6-v2/name-ncbi": 0.8, "minilm-l6-v2/name-ncbi-go": 0.9,
-          "lsa-384/name-ncbi": 0.85, "random-384": 0.5}  # fmt: skip
-TASKS = ("dosage-sensitivity", "bivalent-vs-lys4", "tf-range", "haploinsufficiency")
-
-
-def results():
-    shared = {"model": "logistic-regression", "split": "shuffled-5-fold-repeated", "n": 90}
-    rows = [
-        shared | {"task": task, "dataset": task, "metric": "auroc", "representation": name,
-                  "value": value, "ci_low": value - 0.05, "ci_high": value + 0.05,
-                  "is_control": name == "random-384"}
-        for task in TASKS for name, value in SPACES.items()
-    ]  # fmt: skip
-    cost = {"task": "embedding-cost", "dataset": "name-ncbi", "model": "minilm-l6-v2",
-            "representation": "minilm-l6-v2/name-ncbi", "split": "all-genes", "n": 9,
-            "is_control": False, "ci_low": None, "ci_high": None}  # fmt: skip
-    costs = {"tokens": 3e6, "seconds": 900.0, "dollars": 0.0}
-    rows += [cost | {"metric": metric, "value": value} for metric, value in costs.items()]
-    return pl.DataFrame(rows, infer_schema_length=None)
-
-
-def comparisons():
-    rows = [
-        (
-            task,
-            "minilm-l6-v2/name-ncbi",
-            "minilm-l6-v2/name-ncbi-go",
-            -0.1,
-            -0.15,
-            -0.05,
-            0.01,
-            True,
-        )
-        for task in TASKS
-    ]
-    names = ["task", "representation", "other", "difference", "ci_low", "ci_high", "p_holm"]
-    return pl.DataFrame(rows, schema=[*names, "separable"], orient="row")
-
-
-def released():
-    confused = {"task": "gene-type", "dataset": "gene-types", "representation": "lsa-384/x",
-                "model": "m", "split": "s", "truth": ["a", "a", "b"], "predicted": ["a", "b", "b"],
-                "n": [8, 2, 5]}  # fmt: skip
-    active = [
-        ("minilm-l6-v2/name", "pbmc", program, kind, float(program == at) - 0.3, 9, 20)
-        for program in range(4) for at, kind in enumerate(("B", "T", "NK"))
-    ]  # fmt: skip
-    members = [
-        ("minilm-l6-v2/name", number, f"ENSG{number}", f"G{number}", 0.9) for number in range(4)
-    ]
-    terms = [("minilm-l6-v2/name", 1, GO_TERMS, "B cell activation", 9, 9, 9, 1e-9, 1e-7)]
-
-    def frame(name, rows):
-        names = [column.name for column in TABLES[name].columns]
-        return pl.DataFrame(rows, schema=names, orient="row")
-
-    return {
-        "benchmark_results": results(),
-        "benchmark_comparisons": comparisons(),
-        "benchmark_confusions": pl.DataFrame(confused),
-        "program_activity": frame("program_activity", active),
-        "gene_programs": frame("gene_programs", members),
-        "program_terms": frame("program_terms", terms),
-    }
 
 
 def figures_of(tables):
@@ -156,7 +90,7 @@ def test_differences_between_cells_are_described_without_permuted_labels():
 
 def scores_of_results():
     tables = {"benchmark_results": results()}
-    return task_scores(lambda name: tables.get(name, pl.DataFrame()))
+    return deciding_scores(lambda name: tables.get(name, pl.DataFrame()))
 
 
 def descriptions(lake: Lake):
@@ -189,7 +123,7 @@ def test_costs_are_measured_once_and_not_again(lake: Lake):
 
 def test_a_point_is_a_hundredth_above_random_vectors():
     costs = per_point(
-        results(), task_scores(lambda name: results() if "results" in name else pl.DataFrame())
+        results(), deciding_scores(lambda name: results() if "results" in name else pl.DataFrame())
     )
     (row,) = costs.rows(named=True)
     assert row["points"] == pytest.approx(30)

@@ -1,0 +1,97 @@
+"""The page that compares spaces over tasks: `genept bench models` and every release have it.
+
+It stands alone: style and pictures are inside. What it shows is computed in
+`genept.benchmarks`; how it looks is `genept/client/site/comparison.html`.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from importlib.resources import files as resources
+from typing import Any, Final
+
+import polars as pl
+
+from genept.benchmarks import (
+    compared_spaces,
+    deciding_scores,
+    frontier,
+    is_larger_worth_it,
+    report_figures,
+    text_gains,
+    unavailable_in_words,
+)
+from genept.client.catalogue_page import templates
+from genept.text import Recipe
+
+COMPARISON: Final = "benchmarks/spaces.html"
+"""Path of the page among the pages of a release."""
+FIGURES: Final = ("spaces-by-tasks", "critical-difference", "description-ablation")
+
+
+def comparison_page(
+    read: Callable[[str], pl.DataFrame],
+    recipes: Mapping[str, Recipe],
+    dimensions: Mapping[str, int],
+    unavailable: Mapping[str, str],
+    title: str,
+) -> bytes | None:
+    """Render the page of the spaces that were scored.
+
+    Parameters
+    ----------
+    read
+        Reads a published table by name; a frame without columns where there is none.
+    recipes
+        Recipes by id.
+    dimensions
+        Length of the vectors, by space.
+    unavailable
+        Why spaces were not scored, by id.
+    title
+        What was compared, and where.
+
+    Returns
+    -------
+    bytes or None
+        HTML; None if nothing was scored.
+    """
+    scores = deciding_scores(read)
+    if not scores.width or not scores.height:
+        return None
+    results, comparisons = read("benchmark_results"), read("benchmark_comparisons")
+    models = compared_spaces(scores, results, dimensions)
+    compared = bool(comparisons.width)
+    page = templates().get_template("comparison.html")
+    html = page.render(
+        title=title,
+        style=resources("genept.client").joinpath("site", "style.css").read_text("utf-8"),
+        verdict=is_larger_worth_it(models, comparisons) if compared else [],
+        models=models.rows(named=True),
+        tasks=list(_tasks(scores, models["space"].to_list())),
+        frontier=b64encode(frontier(models)).decode(),
+        gains=text_gains(comparisons, models["space"]) if compared else [],
+        figures=[
+            (figure.title, figure.words, b64encode(figure.png).decode())
+            for figure in report_figures(read, dict(recipes))
+            if figure.name in FIGURES
+        ],
+        unavailable=unavailable_in_words(unavailable),
+    )
+    return f"{html}\n".encode()
+
+
+def _tasks(scores: pl.DataFrame, spaces: list[str]) -> list[dict[str, Any]]:
+    """Each task with the score of every space, and the best of them."""
+    tasks = []
+    for (task, dataset, metric), rows in scores.group_by(
+        "task", "dataset", "metric", maintain_order=True
+    ):
+        by_space = {row["representation"]: row for row in rows.iter_rows(named=True)}
+        own = [by_space[space]["value"] for space in spaces if space in by_space]
+        controls = rows.filter("is_control")["value"].max()
+        if own:
+            tasks.append(
+                {"task": task, "dataset": dataset, "metric": metric, "scores": by_space,
+                 "best": max(own), "control": controls}
+            )  # fmt: skip
+    return tasks
