@@ -7,10 +7,14 @@ from .label_tables import fates as fates
 from .leaderboard import run_tasks as run_tasks
 from .leaderboard import score_collection as score_collection
 from .leaderboard import score_collections as score_collections
+from .leaderboard_figures import ReportFigure as ReportFigure
+from .leaderboard_figures import ablation_figure as ablation_figure
 from .leaderboard_figures import cells_in_words as cells_in_words
 from .leaderboard_figures import deciding_scores as deciding_scores
 from .leaderboard_figures import in_words as in_words
+from .leaderboard_figures import ranks_figure as ranks_figure
 from .leaderboard_figures import report_figures as report_figures
+from .model_comparison import NAME_ALONE as NAME_ALONE
 from .model_comparison import MeanDifference as MeanDifference
 from .model_comparison import compared_spaces as compared_spaces
 from .model_comparison import is_larger_worth_it as is_larger_worth_it
@@ -30,10 +34,12 @@ from .scores import mean_score as mean_score
 from .scores import pearson_score as pearson_score
 from .scores import percentiles as percentiles
 from .task_base import Labels as Labels
+from .task_base import Task as Task
 from .task_base import constant as constant
 from .task_registry import TASKS as TASKS
 from .task_scores import OF_SCORE as OF_SCORE
 from .task_scores import annotated_cells as annotated_cells
 from .task_scores import beside_controls as beside_controls
 from .task_scores import sample_tasks as sample_tasks
+from .vector_costs import costs_of as costs_of
 from .vector_costs import space_costs as space_costs

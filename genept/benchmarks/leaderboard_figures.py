@@ -4,7 +4,7 @@ The release page, the command line and notebooks show the same list. Drawing is 
 `genept.benchmarks.plots`; what decides, and its controls, in `genept.benchmarks.task_scores`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -75,7 +75,7 @@ def deciding_scores(read: Read) -> pl.DataFrame:
     return spaces_of(beside_controls(deciding(pl.concat(rows, how="diagonal"))))
 
 
-def report_figures(read: Read, recipes: dict[str, Recipe]) -> Iterator[ReportFigure]:
+def report_figures(read: Read, recipes: Mapping[str, Recipe]) -> Iterator[ReportFigure]:
     """Figures of a release, the most informative first.
 
     Parameters
@@ -96,8 +96,8 @@ def report_figures(read: Read, recipes: dict[str, Recipe]) -> Iterator[ReportFig
     yield _heat_map(scores)
     comparisons = read("benchmark_comparisons")
     if comparisons.width and comparisons.height:
-        yield from _ranks(scores, comparisons)
-        yield from _ablation(comparisons, recipes)
+        yield from ranks_figure(scores, comparisons)
+        yield from ablation_figure(comparisons, recipes)
     yield from _costs(read("benchmark_results"), scores)
     yield from _confusions(read("benchmark_confusions"))
     yield from _programs(read)
@@ -168,7 +168,21 @@ def _heat_map(scores: pl.DataFrame) -> ReportFigure:
     return ReportFigure("spaces-by-tasks", "Spaces by tasks", words, plots.heat_map(shown))
 
 
-def _ranks(scores: pl.DataFrame, comparisons: pl.DataFrame) -> Iterator[ReportFigure]:
+def ranks_figure(scores: pl.DataFrame, comparisons: pl.DataFrame) -> Iterator[ReportFigure]:
+    """Mean ranks, and which of them are separable; nothing for fewer than two representations.
+
+    Parameters
+    ----------
+    scores
+        Rows of `deciding_scores`.
+    comparisons
+        Table `benchmark_comparisons`.
+
+    Yields
+    ------
+    ReportFigure
+        One at most.
+    """
     ranks, tasks = mean_ranks(scores)
     if len(ranks) < 2:
         return
@@ -180,7 +194,22 @@ def _ranks(scores: pl.DataFrame, comparisons: pl.DataFrame) -> Iterator[ReportFi
     yield ReportFigure("critical-difference", "Which representations are separable", words, png)
 
 
-def _ablation(comparisons: pl.DataFrame, recipes: dict[str, Recipe]) -> Iterator[ReportFigure]:
+def ablation_figure(
+    comparisons: pl.DataFrame, recipes: Mapping[str, Recipe]
+) -> Iterator[ReportFigure]:
+    """What each part of a description adds; nothing where no two recipes differ by one part.
+
+    Parameters
+    ----------
+    comparisons
+        Table `benchmark_comparisons`.
+    recipes
+        Recipes by id.
+
+    Yields
+    ------
+    ReportFigure
+    """
     differences = ablations(comparisons, recipes)
     if not differences.height:
         return

@@ -18,7 +18,7 @@ from genept.benchmarks.vector_costs import costs_of, points_above_chance
 LEVEL: Final = 0.95
 FEWEST_TASKS: Final = 3
 """Fewest tasks over which a mean difference gets an interval."""
-NAME: Final = "name"
+NAME_ALONE: Final = "name"
 """Recipe of the name alone."""
 COLUMNS: Final = (
     *("space", "rank", "points", "n_tasks", "dimensions"),
@@ -183,7 +183,7 @@ def text_gains(comparisons: pl.DataFrame, spaces: Iterable[str]) -> list[MeanDif
     )
     gains = []
     for embedder, own in by_embedder.items():
-        named = f"{embedder}/{NAME}"
+        named = f"{embedder}/{NAME_ALONE}"
         pairs = [(named, other) for other in random if named in own]
         pairs += [(space, named) for space in own if space != named and named in own]
         gains += [mean_difference(comparisons, *pair) for pair in pairs]

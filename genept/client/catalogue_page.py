@@ -8,19 +8,18 @@ small tables; how it shows it is in the templates in `genept/client/site/`.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from importlib.resources import files as resources
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from genept.benchmarks import annotated_cells, cells_in_words, report_figures, sample_tasks
+from genept.client.comparison_page import COMPARISON, render_comparison
 from genept.client.platform import Platform
 from genept.client.release_lookup import Snippets
-from genept.common import NO_SCRIPTS, visible
+from genept.client.templates import PlottedScore, part, templates
 from genept.embeddings import TABLE_OF_KIND, pictures_of
 from genept.models import model_reports, predictor_pages
 from genept.models import release_pages as model_pages
@@ -31,7 +30,6 @@ from genept.release import (
     Manifest,
     Published,
     ReleaseCandidate,
-    ReleasedColumn,
     ReleasedFiles,
     approval_page,
     bill_of_materials,
@@ -87,55 +85,6 @@ def release_site(manifest: Manifest, files: ReleasedFiles) -> Mapping[str, bytes
     )
     style = resources("genept.client").joinpath("site", "style.css").read_bytes()
     return {"site/index.html": f"{html}\n".encode(), "site/style.css": style}
-
-
-@cache
-def templates() -> Environment:
-    """The templates; every value that they insert is escaped, and its control characters shown."""
-    templates = Environment(
-        loader=PackageLoader("genept.client", "site"),
-        autoescape=True,
-        finalize=lambda value: value if hasattr(value, "__html__") else visible(str(value)),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["spec"] = format
-    templates.globals |= {
-        "NO_SCRIPTS": NO_SCRIPTS,
-        "interval_plot": interval_plot,
-        "meaning_of": _meaning,
-    }
-    return templates
-
-
-def part(name: str, *arguments: Any) -> str:
-    """HTML of a macro of `parts.html`."""
-    html: str = getattr(templates().get_template("parts.html").module, name)(*arguments)
-    return html
-
-
-@dataclass(frozen=True)
-class PlottedScore:
-    """A value with its interval, and whether it is a control that others must beat."""
-
-    name: str
-    value: float
-    low: float | None
-    high: float | None
-    is_control: bool
-
-
-def interval_plot(scores: Sequence[PlottedScore]) -> str:
-    """Scores with their intervals on one axis, best first; the best control is a dashed line."""
-    ordered = sorted(scores, key=lambda score: -score.value)
-    ends = [
-        end for score in scores for end in (score.value, score.low, score.high) if end is not None
-    ]
-    least, most = min(ends), max(ends)
-    margin = (most - least) * 0.04 or 0.05
-    best = max((score.value for score in scores if score.is_control), default=None)
-    return part("interval_plot", ordered, least - margin, most + margin, best)
 
 
 def read_table(
@@ -207,16 +156,6 @@ def _issues(manifest: Manifest, collections: pl.DataFrame) -> Iterator[str]:
                 yield f"{name}.{column.name} will be dropped or changed: {column.deprecated}"
 
 
-def _meaning(column: ReleasedColumn) -> str:
-    meaning = column.meaning
-    if column.allowed:
-        meaning += f" One of: {', '.join(column.allowed)}."
-    if column.minimum is not None or column.maximum is not None:
-        ends = ("" if end is None else f"{end:g}" for end in (column.minimum, column.maximum))
-        meaning += f" Bounds: {' … '.join(ends).strip()}."
-    return f"{meaning} May be empty." if column.nullable else meaning
-
-
 def publish_tables(
     platform: Platform,
     tables: Mapping[str, StoredTable],
@@ -284,6 +223,18 @@ def _release_pages(draft: Manifest, files: ReleasedFiles) -> dict[str, bytes]:
     return {**release_site(draft, files), PAGE: bill_of_materials()}
 
 
+def _comparison(platform: Platform, tables: Mapping[str, StoredTable]) -> dict[str, bytes]:
+    vectors = tables["gene_embeddings"].parts
+    page = render_comparison(
+        lambda name: platform.lake.read(tables[name]) if tables[name].parts else pl.DataFrame(),
+        platform.recipes,
+        {part.partition[0]: part.dimension for part in vectors if part.dimension is not None},
+        platform.unavailable_spaces,
+        "Text models and spaces of genes of a release compared",
+    )
+    return {} if page is None else {COMPARISON: page}
+
+
 def _audit_pages(platform: Platform, tables: Mapping[str, StoredTable]) -> dict[str, bytes]:
     """Mapping reports, pictures and model cards; rendered for a new release."""
     lake, pages = platform.lake, {}
@@ -292,6 +243,6 @@ def _audit_pages(platform: Platform, tables: Mapping[str, StoredTable]) -> dict[
     for table in TABLE_OF_KIND.values():
         pictures = pictures_of(lake, tables["observations"], tables[table])
         pages |= {f"embeddings/{name}.png": picture for name, (_, picture) in pictures.items()}
-    pages |= predictor_pages(lake, tables)
+    pages |= predictor_pages(lake, tables) | _comparison(platform, tables)
     reports = model_reports(lake, platform.registry, tables["gate_verdicts"])
     return pages | model_pages(reports)

@@ -12,23 +12,24 @@ from typing import Any, Final
 import polars as pl
 
 from genept.benchmarks import (
+    ReportFigure,
+    ablation_figure,
     compared_spaces,
     deciding_scores,
     frontier,
     is_larger_worth_it,
-    report_figures,
+    ranks_figure,
     text_gains,
     unavailable_in_words,
 )
-from genept.client.catalogue_page import templates
+from genept.client.templates import templates
 from genept.text import Recipe
 
 COMPARISON: Final = "benchmarks/spaces.html"
 """Path of the page among the pages of a release."""
-FIGURES: Final = ("spaces-by-tasks", "critical-difference", "description-ablation")
 
 
-def comparison_page(
+def render_comparison(
     read: Callable[[str], pl.DataFrame],
     recipes: Mapping[str, Recipe],
     dimensions: Mapping[str, int],
@@ -61,6 +62,10 @@ def comparison_page(
     results, comparisons = read("benchmark_results"), read("benchmark_comparisons")
     models = compared_spaces(scores, results, dimensions)
     compared = bool(comparisons.width)
+    figures: list[ReportFigure] = []
+    if compared:
+        figures += ranks_figure(scores, comparisons)
+        figures += ablation_figure(comparisons, recipes)
     page = templates().get_template("comparison.html")
     html = page.render(
         title=title,
@@ -71,9 +76,7 @@ def comparison_page(
         frontier=b64encode(frontier(models)).decode(),
         gains=text_gains(comparisons, models["space"]) if compared else [],
         figures=[
-            (figure.title, figure.words, b64encode(figure.png).decode())
-            for figure in report_figures(read, dict(recipes))
-            if figure.name in FIGURES
+            (figure.title, figure.words, b64encode(figure.png).decode()) for figure in figures
         ],
         unavailable=unavailable_in_words(unavailable),
     )

@@ -98,6 +98,12 @@ class KnownSpaces(Installation):
         """Every declared or registered space that can be embedded here, chosen or not."""
         return tuple(space for space in self.every_space if self.unavailable(space) is None)
 
+    @property
+    def unavailable_spaces(self) -> dict[str, str]:
+        """Why declared spaces cannot be embedded here, by id."""
+        reasons = {space.id: self.unavailable(space) for space in self.every_space}
+        return {id_: why for id_, why in reasons.items() if why is not None}
+
     def space(self, id_: str) -> text.Space:
         """The space of an id, among all that are declared or registered.
 

@@ -257,10 +257,11 @@ class Platform(KnownSpaces):
             forecasts[space.id] = self.forecast(self.hosted.open(space.embedder), texts)
         return forecasts
 
-    def forecast(self, embedder: text.OpenAIEmbedder, texts: Sequence[str]) -> text.CostForecast:
-        """What embedding texts with a hosted embedder would cost."""
+    def forecast(self, embedder: text.TextEmbedder, texts: Sequence[str]) -> text.CostForecast:
+        """What embedding texts with an embedder would cost."""
         cache = text.VectorCache(self.store, self.settings.product, embedder)
-        return text.forecast(embedder, cache, texts, price=self.hosted.price(embedder))
+        price = self.hosted.price(embedder) if isinstance(embedder, text.OpenAIEmbedder) else 1.0
+        return text.forecast(embedder, cache, texts, price=price)
 
     @property
     def subjects(self) -> dict[str, set[str]]:

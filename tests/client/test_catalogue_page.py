@@ -7,7 +7,8 @@ import re
 import pytest
 from declared_rows import candidate, declared_rows, store_table, with_tables
 
-from genept.client.catalogue_page import PlottedScore, interval_plot, release_site
+from genept.client.catalogue_page import release_site
+from genept.client.templates import PlottedScore, interval_plot
 from genept.release.publish import Releases
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake

@@ -7,14 +7,14 @@ import re
 import polars as pl
 from planted_scores import released
 
-from genept.client.comparison_page import comparison_page
+from genept.client.comparison_page import render_comparison
 from genept.text.recipes import load_recipes
 
 EVIL = "<script>alert('x')</script>"
 
 
 def page(tables: dict[str, pl.DataFrame], unavailable: dict[str, str]) -> str:
-    html = comparison_page(
+    html = render_comparison(
         lambda name: tables.get(name, pl.DataFrame()),
         load_recipes(),
         {"minilm-l6-v2/name-ncbi": 384},
@@ -46,4 +46,4 @@ def test_what_comes_from_data_is_escaped() -> None:
 
 
 def test_nothing_is_drawn_of_nothing() -> None:
-    assert comparison_page(lambda _: pl.DataFrame(), {}, {}, {}, "x") is None
+    assert render_comparison(lambda _: pl.DataFrame(), {}, {}, {}, "x") is None

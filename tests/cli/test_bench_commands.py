@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from genept.benchmarks.task_registry import TASKS
-from genept.cli import result_commands
+from genept.cli import bench_commands
 
 
 @pytest.mark.parametrize("id_", ["go-terms-folds", "go-terms"])
@@ -18,7 +18,7 @@ def test_published_means_stand_below_ours_and_are_marked(capsys, id_: str) -> No
             "is_control": [True, False],
         }
     )  # fmt: skip
-    result_commands._print(rows)
+    bench_commands._print(rows)
     lines = capsys.readouterr().out.splitlines()
     names = [line.split()[0] for line in lines if " 0." in line]
     marked = [line for line in lines if line.rstrip().endswith("published")]

@@ -1,0 +1,250 @@
+"""Spaces embedded and scored on demand, beyond what a release holds; what that will cost first.
+
+The tasks are in `genept.benchmarks`; the asset of the nightly run calls them itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from genept.benchmarks import NAME_ALONE, TASKS, Task, companions, costs_of, fates, run_tasks
+from genept.client.platform import Platform
+from genept.datasources import MEMBERS as LABEL_ARCHIVES
+from genept.nomenclature import build_reference_table
+from genept.storage import Part, StoredTable
+from genept.text import MODEL_ID, Space
+
+Advance = Callable[[str, float], None]
+"""Called with what is done now, and the share that is finished."""
+
+RICHEST: Final = ("name-ncbi-go", "name-ncbi", "name-go")
+"""Recipes from the richest on: the first whose sources are here is what models are compared on."""
+
+
+@dataclass(frozen=True)
+class SpaceForecast:
+    """What embedding a space will cost; no request was sent.
+
+    Parameters
+    ----------
+    space
+        Its id.
+    n_new
+        Texts without a vector; None for spaces that are computed without a text model.
+    seconds
+        Processor seconds on this machine; None for services and for spaces without a text model.
+    dollars
+        Price of a service.
+    """
+
+    space: str
+    n_new: int | None
+    seconds: float | None
+    dollars: float
+
+
+@dataclass(frozen=True)
+class ScoredSpaces:
+    """Scores of spaces on tasks.
+
+    Parameters
+    ----------
+    parts
+        Of the tables of benchmarks.
+    dimensions
+        Length of the vectors, by space.
+    remarks
+        Why a task was not scored, by task.
+    labels
+        Labels by what became of them: ``task/fate`` and their number.
+    added
+        Spaces that others are compared with, which nobody named.
+    """
+
+    parts: list[Part]
+    dimensions: dict[str, int]
+    remarks: dict[str, str]
+    labels: dict[str, int]
+    added: list[Space]
+
+
+def spaces_to_compare(platform: Platform, recipes: Sequence[str], *, pay: bool) -> list[Space]:
+    """Every available space that answers which model is best.
+
+    Parameters
+    ----------
+    platform
+        The installation.
+    recipes
+        Recipes of the spaces of texts; none: the name alone, and the richest available.
+    pay
+        Whether spaces of hosted embedders with a price are among them.
+
+    Returns
+    -------
+    list of Space
+        Those of texts in these recipes; of knowledge beyond texts; registered ones.
+
+    Raises
+    ------
+    ValueError
+        A recipe is unknown, or what it requires has no source here.
+    """
+    chosen = list(recipes) or [NAME_ALONE, *_richest(platform)[:1]]
+    for recipe in chosen:
+        platform.recipe_of(Space(MODEL_ID, recipe))
+    hosted = platform.hosted.declared
+    paid = {id_ for id_, model in hosted.items() if model.dollars_per_million_tokens > 0}
+    return [
+        space
+        for space in platform.known_spaces
+        if (space.recipe in chosen if space.has_recipe else not space.is_control)
+        and (pay or space.embedder not in paid)
+    ]
+
+
+def _richest(platform: Platform) -> list[str]:
+    known = platform.recipes
+    return [
+        id_ for id_ in RICHEST if id_ in known and not platform.knowledge.unavailable(known[id_])
+    ]
+
+
+def score_spaces(
+    platform: Platform,
+    spaces: Sequence[Space],
+    tasks: Mapping[str, Task] = TASKS,
+    *,
+    together: bool = False,
+    slow_controls: bool = False,
+    advance: Advance,
+) -> ScoredSpaces:
+    """Embed spaces where that is new, and run tasks on them and on what they are compared with.
+
+    Parameters
+    ----------
+    platform
+        The installation.
+    spaces
+        Spaces that can be embedded here.
+    tasks
+        Tasks by id.
+    together
+        Whether to score an ensemble of all spaces, too.
+    slow_controls
+        Whether sparse TF-IDF is scored on every task that it can be scored on.
+    advance
+        Shows how far it is.
+
+    Returns
+    -------
+    ScoredSpaces
+        Results of earlier runs on the same inputs are reused.
+
+    Raises
+    ------
+    ValueError
+        A space cannot be made of so few genes.
+    """
+    for source in LABEL_ARCHIVES:
+        platform.archives.fetch(source)
+    added = companions(spaces)
+    genes = _genes(platform)
+    labels = platform.labels(genes)
+    entrants, costs, dimensions = [], list[Part](), dict[str, int]()
+    every = [*spaces, *added]
+    for number, space in enumerate(every):
+        advance(f"embedding {space.id}", number / len(every))
+        stored = _described(platform, genes, space)
+        vectors = platform.embed(space, stored)
+        entrants.append(platform.entrant(space, vectors, stored))
+        if vectors.dimension is not None:
+            dimensions[space.id] = vectors.dimension
+        costs += [platform.cost(space, stored, number)] if space.is_text else []
+    parts, remarks = run_tasks(
+        platform.lake, labels, entrants, tasks=tasks, together=together,
+        slow_controls=slow_controls, further=costs, advance=advance,
+    )  # fmt: skip
+    counted = fates(labels.properties) | fates(labels.pairs)
+    return ScoredSpaces(parts, dimensions, remarks, counted, added)
+
+
+def forecast_spaces(
+    platform: Platform, spaces: Sequence[Space], advance: Advance
+) -> list[SpaceForecast]:
+    """What embedding spaces will cost, before anything is embedded or paid.
+
+    Parameters
+    ----------
+    platform
+        The installation.
+    spaces
+        Spaces that can be embedded here.
+    advance
+        Shows how far it is: texts are composed, and a sample is embedded by each local embedder
+        whose speed is not known yet.
+
+    Returns
+    -------
+    list of SpaceForecast
+        One per space.
+    """
+    genes = _genes(platform)
+    forecasts = []
+    for number, space in enumerate(spaces):
+        advance(f"forecasting {space.id}", number / len(spaces))
+        if not space.needs_embedder:
+            forecasts.append(SpaceForecast(space.id, None, None, 0.0))
+            continue
+        stored = _described(platform, genes, space)
+        forecasts.append(_forecast(platform, space, stored, number))
+    return forecasts
+
+
+def _forecast(
+    platform: Platform, space: Space, descriptions: StoredTable, number: int
+) -> SpaceForecast:
+    recipe = platform.recipe_of(space).id
+    texts = platform.lake.read(descriptions.part(recipe), ["text"])["text"].to_list()
+    cost = platform.forecast(platform.embedders.open(space.embedder), texts)
+    if space.embedder in platform.hosted.declared:
+        return SpaceForecast(space.id, cost.n_new, None, cost.dollars)
+    whole = costs_of(platform.lake.read(platform.cost(space, descriptions, number)))
+    seconds = float(whole["seconds"][0]) * cost.n_new / max(cost.n_texts, 1)
+    return SpaceForecast(space.id, cost.n_new, seconds, 0.0)
+
+
+def _genes(platform: Platform) -> Part:
+    return build_reference_table(platform.lake, platform.archives, "genes").part()
+
+
+def _described(platform: Platform, genes: Part, space: Space) -> StoredTable:
+    parts = platform.describe(genes, platform.recipes_of(space))
+    return platform.lake.assemble("gene_descriptions", parts)
+
+
+def results_of(platform: Platform, scored: ScoredSpaces) -> Callable[[str], pl.DataFrame]:
+    """Reads the tables of benchmarks that were just made; a frame without columns of others.
+
+    Parameters
+    ----------
+    platform
+        The installation.
+    scored
+        What was scored.
+
+    Returns
+    -------
+    callable
+        From the name of a table to its rows.
+    """
+
+    def read(name: str) -> pl.DataFrame:
+        parts = [part for part in scored.parts if part.table == name]
+        return platform.lake.read(parts) if parts else pl.DataFrame()
+
+    return read
