@@ -189,8 +189,7 @@ def entries(
     texts = {vectors.space.recipe: vectors.texts for vectors in inputs.spaces if vectors.texts}
     takes_sparse = inputs.task.takes_sparse and (slow_controls or not inputs.task.sparse_is_slow)
     sparse = [TermWeights(*of) for of in texts.items() if takes_sparse]
-    weighted: list[Entry] = [(control.name, (control,)) for control in sparse]
-    return [*alone, *ensembles, *weighted, ("controls", ())]
+    return [*alone, *ensembles, *((each.name, (each,)) for each in sparse), ("controls", ())]
 
 
 def companions(spaces: Iterable[Space]) -> list[Space]:
