@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = {
     "genes": "reference", "sources": "reference", "search": "lookup", "neighbours": "lookup",
-    "spaces": "vector", "embeddings": "vector", "embedders": "vector", "bench": "bench",
+    "spaces": "vector", "embeddings": "vector", "embedders": "embedders", "bench": "bench",
     "models": "result", "collections": "collections", "perturbations": "screen",
     "predict": "predict", "release": "release", "chat": "chat",
 }  # fmt: skip

@@ -1,7 +1,6 @@
-"""`genept spaces …`, `genept embeddings …`, `genept embedders …`: vectors and what they cost.
+"""`genept spaces …`, `genept embeddings …`: vectors of genes, and of observations.
 
-Spaces hold vectors of genes, embeddings those of observations; both can be registered. The commands
-of `embedders` are about hosted text embedders only.
+Both can be registered. What embeds texts is `genept.cli.embedders_commands`.
 """
 
 from pathlib import Path
@@ -17,7 +16,6 @@ from genept.embeddings import REGISTERED, Joined, register_vectors, registered_v
 from genept.nomenclature import Nomenclature
 from genept.storage import VectorFile, open_store, sha256_of_file
 from genept.text import (
-    EmbeddingError,
     Mapped,
     Space,
     map_vectors,
@@ -32,7 +30,6 @@ spaces = typer.Typer(
 embeddings = typer.Typer(
     no_args_is_help=True, help="Vectors of cells and samples from other models; ensembles."
 )
-embedders = typer.Typer(no_args_is_help=True, help="Hosted text embedders and their price.")
 answer = open_console(soft_wrap=True)
 
 SpaceId = Annotated[str, typer.Option("--id", help="Space of the model: scgpt/whole-human.")]
@@ -100,10 +97,20 @@ def list_spaces(
             f"{registered.registered:%Y-%m-%d}"
         )
         rows.append((registered.id, "registered", "yes", remark))
+    if containing:
+        rows += [
+            (space.id, "text", "if asked for", platform.unavailable(space) or "")
+            for space in platform.further_spaces
+        ]
     shown = [row for row in rows if containing in row[0]]
     if not shown:
         raise StoreError(f"no space has {containing!r} in its id: see `genept spaces list`")
     answer.print(plain_table("space", "kind", "in a release", "remark", rows=shown))
+    if not containing:
+        answer.print(
+            "Further: each embedder of this machine with each recipe, such as "
+            "wordllama-256/name-go (`genept embedders list`, `genept genes recipes`)"
+        )
 
 
 @spaces.command("remove")
@@ -256,35 +263,4 @@ def _file_of(file: Path, licence: str, citation: str, redistributable: bool) -> 
         citation=citation,
         licence=licence,
         redistributable=redistributable,
-    )
-
-
-@embedders.command("list")
-def list_embedders() -> None:
-    """List the hosted embedders: size, price, and whether they can be used."""
-    hosted = Platform(Settings()).hosted
-    for id_, embedder in hosted.declared.items():
-        price = f"${embedder.dollars_per_million_tokens:g} per million tokens"
-        usable = hosted.unavailable(id_) or "available"
-        typer.echo(f"{id_:<28} {embedder.dimensions:>5} dimensions  {price:<28}  {usable}")
-
-
-@embedders.command("forecast")
-def forecast_cost(
-    space: Annotated[str, typer.Argument(help="Such as text-embedding-3-small/name-go.")],
-) -> None:
-    """Forecast the cost of embedding a space, over the descriptions of the latest release."""
-    platform = Platform(Settings())
-    id_, _, recipe = space.partition("/")
-    try:
-        embedder = platform.hosted.open(id_) if id_ in platform.hosted.declared else None
-    except EmbeddingError as error:
-        raise StoreError(str(error)) from None
-    if embedder is None:
-        raise StoreError(f"{id_!r} is no hosted embedder; see `genept embedders list`")
-    texts = load_table("gene_descriptions", recipe=recipe).collect()["text"].to_list()
-    cost = platform.forecast(embedder, texts)
-    typer.echo(
-        f"{space}: {cost.n_new:,} of {cost.n_texts:,} texts are new, {cost.tokens:,} tokens, "
-        f"${cost.dollars:.4f} ({cost.basis})"
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from genept.common import SourceError
 from genept.storage import code_version, sha256_of, sha256_of_file
+from genept.text import embedder_files
 
 if TYPE_CHECKING:
     from genept.client.platform import Platform
@@ -113,7 +114,8 @@ def _settings(platform: Platform) -> Iterator[tuple[str, str]]:
     yield "spaces", ",".join(sorted(space.id for space in platform.spaces))
     for recipe in platform.followed_recipes:
         yield f"recipe {recipe.id}", sha256_of(recipe.model_dump(mode="json"))
-    yield "embedders", sha256_of_file(settings.embedders) if settings.embedders else "none"
+    declared = [sha256_of_file(path) for path in embedder_files(settings)]
+    yield "embedders", sha256_of(declared) if declared else "none"
     for name in ("max_genes", "sentences_per_collection", "full_models", "restricted", "approve"):
         yield name, str(getattr(settings, name))
 

@@ -89,9 +89,26 @@ class KnownSpaces(Installation):
         return text.declared_spaces(self.settings.recipes) | dict.fromkeys(hosted, False)
 
     @property
+    def further_spaces(self) -> list[text.Space]:
+        """Every recipe by every embedder of this machine, where it is not declared as a space."""
+        declared = {space.id for space in self.declared_spaces}
+        every = self.embedders.spaces(self.recipes)
+        return [space for space in every if space.id not in declared]
+
+    @property
     def every_space(self) -> tuple[text.Space, ...]:
-        """Every declared or registered space, available here or not."""
-        return (*self.declared_spaces, *(table.space for table in self.registered_spaces))
+        """Every declared, registered or chosen space, available here or not."""
+        named = [space for space in self.further_spaces if space.id in self.settings.spaces]
+        registered = (table.space for table in self.registered_spaces)
+        return (*self.declared_spaces, *named, *registered)
+
+    @property
+    def needed_sources(self) -> list[str]:
+        """The sources that the chosen collections and spaces draw on."""
+        ids = {name.partition("/")[0] for name in self.settings.spaces}
+        needed = super().needed_sources
+        opened = [source for id_ in sorted(ids) for source in self.embedders.sources(id_)]
+        return [*needed, *(source for source in opened if source not in needed)]
 
     @property
     def known_spaces(self) -> tuple[text.Space, ...]:
@@ -120,7 +137,7 @@ class KnownSpaces(Installation):
         if space.table is not None:
             return None
         if space.fusion:
-            known = {each.id: each for each in self.every_space}
+            known = {each.id: each for each in (*self.every_space, *self.further_spaces)}
             lacking = {
                 id_: self.unavailable(known[id_]) if id_ in known else "there is no such space"
                 for id_ in space.fusion.members
@@ -157,7 +174,12 @@ class KnownSpaces(Installation):
 
     def _spaces(self, names: Sequence[str]) -> tuple[text.Space, ...]:
         own = [table.space for table in self.registered_spaces]
-        spaces = text.chosen_spaces(names, declared=self.declared_spaces, own=own)
+        declared = self.declared_spaces
+        known = {space.id for space in (*declared, *own)}
+        if set(names) - known:  # without a look at all others
+            further = [space for space in self.further_spaces if space.id in names]
+            declared |= dict.fromkeys(further, False)
+        spaces = text.chosen_spaces(names, declared=declared, own=own)
         for space in spaces:
             if space.has_recipe:
                 self.recipe_of(space)

@@ -99,6 +99,7 @@ class Platform(KnownSpaces):
             descriptions.part(self.recipe_of(space).id),
             partial(self.embedders.open, space.embedder),
             product=product,
+            version=self.embedders.version(space.embedder) if space.needs_embedder else None,
             runner=self.runner,
             spending_limit=self.hosted.spending_limit,
             remote=self.remote,

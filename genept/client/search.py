@@ -20,7 +20,14 @@ from genept.client.platform import Platform
 from genept.client.release_lookup import LATEST, Resolved, resolve
 from genept.client.vectors import OBSERVED, Matrix, Vectors, released_vectors
 from genept.common import StoreError
-from genept.text import LSA, MeteredEmbedder, Space, VectorCache, embed_through_cache
+from genept.text import (
+    LSA,
+    MeteredEmbedder,
+    QueryEmbedder,
+    Space,
+    VectorCache,
+    embed_through_cache,
+)
 
 Among = Literal["genes", "cells", "samples"]
 TABLE_OF: Final = {"cells": "cell_embeddings", "samples": "sample_embeddings"}
@@ -192,6 +199,8 @@ class SpaceSearch:
             texts = self._table("gene_descriptions", recipe=recipe).select("text").collect()
             return LSA.fit(texts["text"].to_list(), self.genes.matrix.shape[1]).embed
         embedder = self.platform.embedders.open(space.embedder)
+        if isinstance(embedder, QueryEmbedder):
+            embedder = embedder.for_queries()
         if isinstance(embedder, MeteredEmbedder):
             store, product = self.platform.store, self.platform.settings.product
             return partial(

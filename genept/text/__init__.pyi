@@ -9,11 +9,17 @@ from .composition import masked as masked
 from .composition import text_sha256 as text_sha256
 from .declared_spaces import chosen_spaces as chosen_spaces
 from .declared_spaces import declared_spaces as declared_spaces
+from .embedder_entries import added_file as added_file
+from .embedder_entries import all_entries as all_entries
+from .embedder_entries import embedder_files as embedder_files
+from .embedder_entries import write_entry as write_entry
 from .embedder_registry import Embedders as Embedders
 from .embedders import EmbeddingError as EmbeddingError
+from .embedders import QueryEmbedder as QueryEmbedder
 from .embedders import RefusedEmbeddingError as RefusedEmbeddingError
 from .embedders import Space as Space
 from .embedders import TextEmbedder as TextEmbedder
+from .embedders import UnusableModelError as UnusableModelError
 from .embedders import embedding_column as embedding_column
 from .embedders import space_of as space_of
 from .fusion import Fusion as Fusion
@@ -53,6 +59,7 @@ from .local import LSA as LSA
 from .local import MODEL_ID as MODEL_ID
 from .local import BertEmbedder as BertEmbedder
 from .local import RandomVectors as RandomVectors
+from .local import describe_folder as describe_folder
 from .local import shuffled as shuffled
 from .metered import EmbedBatch as EmbedBatch
 from .metered import MeteredEmbedder as MeteredEmbedder

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +19,9 @@ from genept.text.embedders import UnusableModelError
 KINDS: Final = ("hosted", "bert", "static")
 PLACES: Final = frozenset(
     {
-        "folder", "sha256", "revision", "weights", "base_url", "model", "echoes", "batch_price",
-        "dollars_per_million_tokens", "tokens_per_minute", "requests_per_minute", "at_once",
-        "request_tokens", "request_texts",
+        "folder", "sha256", "revision", "weights", "max_tokens", "tokenizer", "base_url", "model",
+        "echoes", "batch_price", "dollars_per_million_tokens", "tokens_per_minute",
+        "requests_per_minute", "at_once", "request_tokens", "request_texts",
     }
 )  # fmt: skip
 """Fields that say where a shipped model is; a user may give them for one that has no place."""
@@ -31,19 +30,40 @@ Entry = Mapping[str, Any]
 
 
 def embedder_files(settings: Settings) -> tuple[Path, ...]:
-    """The files of an installation that declare embedders: the user's, and that of added models."""
+    """Return the files of an installation that declare embedders.
+
+    Parameters
+    ----------
+    settings
+        Of the installation.
+
+    Returns
+    -------
+    tuple of Path
+        The user's file, and that of added models, where there are such.
+    """
     added = added_file(settings)
     own = (settings.embedders.expanduser(),) if settings.embedders else ()
     return (*own, *((added,) if added.is_file() else ()))
 
 
 def added_file(settings: Settings) -> Path:
-    """The file in which `genept embedders add` declares models."""
+    """Return the file in which `genept embedders add` declares models.
+
+    Parameters
+    ----------
+    settings
+        Of the installation.
+
+    Returns
+    -------
+    Path
+        Made when the first model is added.
+    """
     return settings.state / "embedders.toml"
 
 
-@cache
-def embedder_entries(*own: Path) -> dict[str, Entry]:
+def all_entries(*own: Path) -> dict[str, Entry]:
     """Read every declaration by id, each with its `kind`.
 
     Parameters
@@ -88,6 +108,13 @@ def read_entries(text: str) -> dict[str, dict[str, Any]]:
     entries = parsed.get("embedders", {})
     if wrong := [id_ for id_, entry in entries.items() if not isinstance(entry, dict)]:
         raise ValueError(f"expected tables [embedders.ID], and {wrong} are none")
+    for id_, entry in entries.items():
+        for name, value in entry.items():
+            if name != "sha256" and isinstance(value, dict):
+                raise ValueError(
+                    f"[embedders.{id_}.{name}] is no field of an embedder; an id with a dot is "
+                    f'written in quotes: [embedders."{id_}.{name}"]'
+                )
     return {id_: {"id": id_, **entry} for id_, entry in entries.items()}
 
 
@@ -128,7 +155,6 @@ def write_entry(path: Path, id_: str, entry: Entry | None) -> None:
         tables.append("\n".join(lines) + "\n")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_privately(path, "\n".join(tables).encode())
-    embedder_entries.cache_clear()
 
 
 def _text(value: Any) -> str:

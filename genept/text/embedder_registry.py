@@ -5,16 +5,17 @@ Both are declared in `embedders.toml` and in files of the user.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from genept.common import Settings
 from genept.datasources.download import Archives
+from genept.storage import sha256_of
 from genept.text.embedder_entries import embedder_files
-from genept.text.embedders import TextEmbedder
+from genept.text.embedders import Space, TextEmbedder
 from genept.text.hosted import HostedEmbedders
 from genept.text.limits import ESTIMATED, WORDPIECE, WORDS
 from genept.text.local import (
@@ -23,6 +24,7 @@ from genept.text.local import (
     LocalModel,
     files_of,
     load_local_models,
+    local_model,
     missing_files,
     open_local_model,
 )
@@ -35,14 +37,14 @@ class Resources:
     Parameters
     ----------
     archives
-        Opens the archives of the catalogue.
+        Opens the archives of the catalogue; None: there are none.
     folder
         Where it may keep files of its own.
     threads
         Threads of one inference.
     """
 
-    archives: Archives
+    archives: Archives | None
     folder: Path
     threads: int
 
@@ -58,7 +60,7 @@ class Embedders:
         Opens the archives of the catalogue.
     """
 
-    def __init__(self, settings: Settings, archives: Archives) -> None:
+    def __init__(self, settings: Settings, archives: Archives | None) -> None:
         self._settings, self._opened = settings, dict[str, TextEmbedder]()
         folder = settings.state / "cache" / "models"
         self._resources = Resources(archives, folder, settings.threads)
@@ -100,12 +102,17 @@ class Embedders:
         if why := self.unavailable(id_):
             raise ValueError(why)
         if id_ not in self._opened:
-            model, resources = self.local[id_], self._resources
-            files = files_of(model, resources.archives, self._settings.mirrors)
-            self._opened[id_] = open_local_model(
-                model, files, resources.folder, threads=resources.threads
-            )
+            self._opened[id_] = self._open_local(self.local[id_])
         return self._opened[id_]
+
+    def tried(self, entry: Mapping[str, Any]) -> TextEmbedder:
+        """Open a local model that is not declared yet; see `genept.text.local.open_local_model`."""
+        return self._open_local(local_model(entry))
+
+    def _open_local(self, model: LocalModel) -> TextEmbedder:
+        resources = self._resources
+        files = files_of(model, resources.archives, self._settings.mirrors)
+        return open_local_model(model, files, resources.folder, threads=resources.threads)
 
     def counted_in(self, id_: str) -> str:
         """Unit of the token budget of an embedder, local, hosted or fitted."""
@@ -114,3 +121,36 @@ class Embedders:
         if id_ in self.local:
             return self.local[id_].counted_in
         return WORDS if id_.startswith("lsa-") else WORDPIECE
+
+    def version(self, id_: str) -> str:
+        """Changes with whatever a declaration says about vectors, and with files that it finds.
+
+        Unlike `TextEmbedder.identity` it is known without opening the model.
+        """
+        if id_ in self.local:
+            model = self.local[id_]
+            found: dict[str, str] = {}
+            if not model.sha256 and self.unavailable(id_) is None:
+                files = files_of(model, self._resources.archives, self._settings.mirrors)
+                names = (model.weights, model.tokenizer, "vocab.txt", "config.json")
+                found = {name: files.digest(name) for name in names if files.has(name)}
+            return sha256_of({"declared": model.of_vectors, "files": found})
+        if id_ in self.hosted.declared:
+            declared = self.hosted.declared[id_]
+            return sha256_of(
+                {
+                    "model": declared.model, "dimensions": declared.dimensions,
+                    "prefix": declared.passage_prefix,
+                    "service": declared.base_url or self.hosted.base_url,
+                }
+            )  # fmt: skip
+        return ""
+
+    def spaces(self, recipes: Iterable[str]) -> list[Space]:
+        """Every recipe embedded by every embedder; built only if named in the settings."""
+        return [Space(id_, recipe) for id_ in self.local for recipe in recipes]
+
+    def sources(self, id_: str) -> list[str]:
+        """Archives of the catalogue that an embedder is opened from."""
+        model = self.local.get(id_)
+        return [model.source] if model and model.source else []

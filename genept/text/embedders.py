@@ -64,8 +64,8 @@ class TextEmbedder(Protocol):
 class QueryEmbedder(TextEmbedder, Protocol):
     """A text embedder that reads a query otherwise than a text that is searched."""
 
-    def embed_queries(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Embed `texts` as queries: shape (len(texts), dimensions), in input order."""
+    def for_queries(self) -> TextEmbedder:
+        """The same model, which puts before each text what stands before a query."""
 
 
 def embedding_column(vectors: npt.NDArray[np.float32]) -> pa.FixedSizeListArray:

@@ -103,6 +103,7 @@ def embed_genes(
     open_embedder: Callable[[], TextEmbedder],
     *,
     product: str,
+    version: str | None = None,
     runner: Runner = plain_loop,
     spending_limit: SpendingLimit | None = None,
     remote: EmbedRemotely | None = None,
@@ -121,6 +122,8 @@ def embed_genes(
         Opens the pretrained or hosted text model; called only if the space needs one and is new.
     product
         Key prefix of the installation.
+    version
+        Changes with the declaration of the embedder; None: the space needs none.
     runner
         Runs the batches.
     spending_limit
@@ -142,7 +145,7 @@ def embed_genes(
     origin = Origin(
         code=("genept.text", "genept.schema.tables"),
         inputs={"gene_descriptions": descriptions.sha256},
-        settings={"space": space.id},
+        settings={"space": space.id, "embedder": version},
         libraries=("numpy", "onnxruntime", "scikit-learn", "tokenizers"),
     )
 

@@ -18,6 +18,8 @@ from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from genept.common import SourceError
+
 BYTES_PER_TOKEN: Final = 3
 """Bytes per token that the estimate assumes. Gene descriptions have 3.6 (names) to 4.7 (names with
 GO terms) UTF-8 bytes per cl100k token, measured on all of both recipes: the estimate is
@@ -92,19 +94,23 @@ class TokenCounter:
     ----------
     encoding
         Name in tiktoken; None: always estimate.
+    tokenizer
+        The model's ``tokenizer.json``, which counts instead, special tokens included.
     """
 
-    def __init__(self, encoding: str | None) -> None:
-        self.encoding = encoding
+    def __init__(self, encoding: str | None, tokenizer: Path | None = None) -> None:
+        self.encoding, self.tokenizer = encoding, tokenizer
 
     @property
     def is_exact(self) -> bool:
         """Whether the model's own tokens are counted."""
-        return self._tiktoken is not None
+        return self.tokenizer is not None or self._tiktoken is not None
 
     @property
     def basis(self) -> str:
         """How tokens are counted, in words."""
+        if self.tokenizer is not None:
+            return f"tokenizer {self.tokenizer.name}"
         return f"tiktoken {self.encoding}" if self.is_exact else ESTIMATE
 
     def count(self, texts: Sequence[str]) -> list[int]:
@@ -118,12 +124,31 @@ class TokenCounter:
         Returns
         -------
         list of int
-            Without special tokens.
+            Without special tokens, unless a ``tokenizer.json`` adds them.
+
+        Raises
+        ------
+        SourceError
+            The ``tokenizer.json`` cannot be read.
         """
+        if self.tokenizer is not None:
+            return [len(encoding.ids) for encoding in self._of_file.encode_batch_fast(list(texts))]
         if self._tiktoken is None:
             return [-(-len(text.encode()) // BYTES_PER_TOKEN) for text in texts]
         # `ordinary`: a description that quotes a special token must not be read as one.
         return [len(ids) for ids in self._tiktoken.encode_ordinary_batch(list(texts))]
+
+    @cached_property
+    def _of_file(self) -> Any:
+        from tokenizers import Tokenizer
+
+        try:
+            tokenizer = Tokenizer.from_file(str(self.tokenizer))
+        except Exception as error:  # the library raises nothing more exact
+            raise SourceError(f"the tokenizer {self.tokenizer} cannot be read: {error}") from None
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return tokenizer
 
     @cached_property
     def _tiktoken(self) -> Any:

@@ -55,6 +55,9 @@ class LoopbackService:
     def __init__(self, embed: Embed | None = None, per_text: float = 0.0) -> None:
         self.embed = embed or RandomVectors(48).embed
         self.per_text = per_text
+        self.tokens_of: Callable[[Sequence[str]], list[int]] = lambda texts: [
+            len(text.split()) for text in texts
+        ]
         self.url = ""
         self.faults: list[str] = []
         self.charges_for: Literal["work", "delivery"] = "work"
@@ -123,7 +126,7 @@ class LoopbackService:
             }
             for row, v in enumerate(vectors)
         ]
-        tokens = sum(len(text.split()) for text in texts)
+        tokens = sum(self.tokens_of(texts))
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return {"object": "list", "data": rows, "model": body["model"], "usage": usage}
 

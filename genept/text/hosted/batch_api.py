@@ -95,7 +95,7 @@ class BatchApi:
                 "body": {"model": declared.model, "input": text, "encoding_format": "base64"}
                 | shortened,
             }
-            for address, text in texts.items()
+            for address, text in zip(texts, declared.prefixed([*texts.values()]), strict=True)
         ]
         content = "\n".join(map(json.dumps, lines)).encode()
         files = self.embedder.client.files

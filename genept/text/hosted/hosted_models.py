@@ -6,15 +6,15 @@ opening one is `genept.text.hosted.openai`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from genept.common import problems_of
-from genept.text.embedder_entries import embedder_entries
+from genept.text.embedder_entries import all_entries
 from genept.text.embedders import UnusableModelError
 
 
@@ -37,6 +37,9 @@ class HostedModel(BaseModel):
     dollars_per_million_tokens: float = Field(ge=0)
     batch_price: float = Field(0.5, ge=0, description="Price in the Batch API, of the full one.")
     encoding: str | None = Field(None, description="Its tokens, if tiktoken knows them.")
+    tokenizer: Path | None = Field(None, description="tokenizer.json that counts its tokens.")
+    query_prefix: str = Field("", description="What stands before a query.")
+    passage_prefix: str = Field("", description="What stands before a text that is searched.")
     base_url: str | None = Field(None, description="Service; none: that of the settings.")
     tokens_per_minute: int = Field(1_000_000, ge=1)
     requests_per_minute: int = Field(3_000, ge=1)
@@ -52,6 +55,10 @@ class HostedModel(BaseModel):
                 f"{self.request_tokens}: lower `max_tokens` or raise `request_tokens`"
             )
         return self
+
+    def prefixed(self, texts: Sequence[str]) -> list[str]:
+        """Texts as they are sent."""
+        return [self.passage_prefix + text for text in texts]
 
     @property
     def answers_as(self) -> tuple[str, ...]:
@@ -75,7 +82,6 @@ class SpendingLimit:
     batch_api: bool = False
 
 
-@cache
 def load_embedders(*own: Path) -> dict[str, HostedModel]:
     """Load the hosted embedders by id: those of the platform, and those of a user's own files.
 
@@ -83,7 +89,7 @@ def load_embedders(*own: Path) -> dict[str, HostedModel]:
     platform is declared anew.
     """
     models = {}
-    for id_, entry in embedder_entries(*own).items():
+    for id_, entry in all_entries(*own).items():
         if entry["kind"] == "hosted":
             try:
                 models[id_] = HostedModel(**entry)

@@ -62,7 +62,7 @@ class OpenAIEmbedder(OpenAIService):
     ) -> None:
         super().__init__(declared.id, api_key, declared.base_url or base_url, retry_policy)
         self.declared = declared
-        self.counter = TokenCounter(declared.encoding)
+        self.counter = TokenCounter(declared.encoding, declared.tokenizer)
         self.dimensions = declared.dimensions
         self.max_tokens: int | None = declared.max_tokens
         self.unit_norm = declared.unit_norm
@@ -73,6 +73,8 @@ class OpenAIEmbedder(OpenAIService):
             f"{self.id}:model={declared.model}:dimensions={declared.dimensions}"
             f":service={sha256_of(self.base_url)[:16]}"
         )
+        if declared.passage_prefix:
+            self.identity += f":prefix={sha256_of(declared.passage_prefix)[:16]}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return OpenAIEmbedder, (self.declared, self.api_key, self.base_url, self.retry_policy)
@@ -84,7 +86,14 @@ class OpenAIEmbedder(OpenAIService):
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, by `counted_by`."""
-        return self.counter.count(texts)
+        return self.counter.count(self.declared.prefixed(texts))
+
+    def for_queries(self) -> OpenAIEmbedder:
+        """The same model for queries, whose vectors are kept apart if their prefix is another."""
+        if self.declared.query_prefix == self.declared.passage_prefix:
+            return self
+        declared = self.declared.model_copy(update={"passage_prefix": self.declared.query_prefix})
+        return OpenAIEmbedder(declared, self.api_key, self.base_url, self.retry_policy)
 
     def pack(self, texts: Sequence[str]) -> list[list[str]]:
         """Texts as requests that the service accepts; see `packed_requests`."""
@@ -147,7 +156,7 @@ class OpenAIEmbedder(OpenAIService):
         create = partial(
             self.client.embeddings.with_raw_response.create,
             model=self.declared.model,
-            input=texts,
+            input=self.declared.prefixed(texts),
             encoding_format="base64",
             dimensions=self.declared.dimensions if self.declared.shortened else openai.omit,
         )
@@ -185,7 +194,16 @@ class HostedEmbedders:
 
     def unavailable(self, id_: str) -> str | None:
         """Why a hosted embedder cannot be used; none if it can, or is not a hosted one."""
-        if id_ in self.declared and not (self.api_key and self.api_key.get_secret_value().strip()):
+        if id_ not in self.declared:
+            return None
+        model = self.declared[id_]
+        if model.own_server and not model.base_url:
+            return (
+                f"{id_} needs an OpenAI-compatible server that runs {model.repository}: declare "
+                f'its address, [embedders."{id_}"] with `base_url`, in a file that '
+                "GENEPT_EMBEDDERS names"
+            )
+        if not (self.api_key and self.api_key.get_secret_value().strip()):
             return f"{id_} is a hosted embedder and there is no key: set GENEPT_OPENAI_API_KEY"
         return None
 

@@ -7,9 +7,11 @@ from .baselines import SMALLEST_NORM as SMALLEST_NORM
 from .baselines import RandomVectors as RandomVectors
 from .baselines import shuffled as shuffled
 from .bert import BertEmbedder as BertEmbedder
+from .folder_settings import describe_folder as describe_folder
 from .local_models import MODEL_ID as MODEL_ID
 from .local_models import LocalModel as LocalModel
 from .local_models import load_local_models as load_local_models
+from .local_models import local_model as local_model
 from .model_files import PublishedFiles as PublishedFiles
 from .model_files import files_of as files_of
 from .model_files import missing_files as missing_files

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,13 +81,14 @@ class BertEmbedder:
             for prefix in (model.passage_prefix, model.query_prefix)
         }
         # onnxruntime's version is left out: its rounding, 1e-7, is no reason to embed anew.
-        self.identity = (
+        self._made_of = (
             f"{model.id}:weights={weights_sha256}"
             f":tokenizer={hashlib.sha256(tokenizer).hexdigest()}"
-            f":max_tokens={model.max_tokens}:{network}{_differences(model)}"
+            f":max_tokens={model.max_tokens}:{network}"
         )
         if self.dimensions != length:
-            self.identity += f":dimensions={self.dimensions}"
+            self._made_of += f":dimensions={self.dimensions}"
+        self.identity = self._made_of + self._differences()
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Embed `texts`; a text that occurs several times is embedded once.
@@ -102,13 +104,26 @@ class BertEmbedder:
         """
         return self._embedded(texts, self.model.passage_prefix)
 
-    def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        """Embed `texts` as queries; see `embed`."""
-        return self._embedded(texts, self.model.query_prefix)
+    def for_queries(self) -> BertEmbedder:
+        """The same model, which puts before each text what stands before a query."""
+        queries = copy(self)
+        queries.model = self.model.model_copy(update={"passage_prefix": self.model.query_prefix})
+        queries.identity = self._made_of + queries._differences()
+        return queries
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, special ones included, before anything is cut."""
         return [len(encoding.ids) for encoding in encodings(self._untruncated, texts)]
+
+    def _differences(self) -> str:
+        """What the declaration says about vectors, where it is not what MiniLM's says."""
+        model = self.model
+        differences = "" if model.pooling == "mean" else f":pooling={model.pooling}"
+        if not model.normalised:
+            differences += ":unit_norm=no"
+        if prefix := model.passage_prefix:
+            differences += f":prefix={hashlib.sha256(prefix.encode()).hexdigest()[:16]}"
+        return differences
 
     def _embedded(self, texts: Sequence[str], prefix: str) -> Vectors:
         first: dict[str, int] = {}
@@ -151,16 +166,6 @@ class BertEmbedder:
             return vectors
         cut = vectors[:, : self.dimensions]
         return _unit(cut) if self.unit_norm else cut
-
-
-def _differences(model: LocalModel) -> str:
-    """What a declaration says about vectors, where it is not what MiniLM's says."""
-    differences = "" if model.pooling == "mean" else f":pooling={model.pooling}"
-    if not model.normalised:
-        differences += ":unit_norm=no"
-    if prefix := model.passage_prefix:
-        differences += f":prefix={hashlib.sha256(prefix.encode()).hexdigest()[:16]}"
-    return differences
 
 
 def _dimensions(model: LocalModel, length: int) -> int:

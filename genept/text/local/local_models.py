@@ -6,14 +6,14 @@ Fields of `[embedders.ID]` with ``kind = "bert"`` or ``"static"``. Reading the f
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from genept.common import problems_of
-from genept.text.embedder_entries import embedder_entries
+from genept.text.embedder_entries import all_entries
 from genept.text.embedders import UnusableModelError
 from genept.text.limits import WORDPIECE
 from genept.text.local.bert_graph import Pooling
@@ -88,6 +88,17 @@ class LocalModel(BaseModel):
     special_tokens: bool = False
     counted_in: str = WORDPIECE
 
+    @property
+    def of_vectors(self) -> dict[str, Any]:
+        """What vectors depend on, by name of the field."""
+        return self.model_dump(
+            mode="json",
+            include={
+                "id", "kind", "weights", "tokenizer", "tensor", "sha256", "pooling",
+                "passage_prefix", "dimensions", "normalised", "max_tokens", "special_tokens",
+            },
+        )  # fmt: skip
+
     @model_validator(mode="after")
     def _is_sound(self) -> Self:
         if self.source is not None and self.folder is not None:
@@ -101,7 +112,6 @@ class LocalModel(BaseModel):
         return self
 
 
-@cache
 def load_local_models(*own: Path) -> dict[str, LocalModel]:
     """Load the declared embedders of this machine.
 
@@ -122,13 +132,29 @@ def load_local_models(*own: Path) -> dict[str, LocalModel]:
     """
     return {
         id_: local_model(entry)
-        for id_, entry in embedder_entries(*own).items()
+        for id_, entry in all_entries(*own).items()
         if entry["kind"] in ("bert", "static")
     }
 
 
-def local_model(entry: Any) -> LocalModel:
-    """Make a model of the fields of its declaration; `UnusableModelError` if one is wrong."""
+def local_model(entry: Mapping[str, Any]) -> LocalModel:
+    """Make a model of the fields of its declaration.
+
+    Parameters
+    ----------
+    entry
+        Value by field.
+
+    Returns
+    -------
+    LocalModel
+        Validated.
+
+    Raises
+    ------
+    UnusableModelError
+        A field is wrong or unknown.
+    """
     try:
         return LocalModel(**entry)
     except ValidationError as error:

@@ -7,14 +7,17 @@ import types
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from model_folders import toy_tokenizer
 from pydantic import SecretStr, ValidationError
 
 from genept.client.platform import Platform
+from genept.common.errors import SourceError
 from genept.common.settings import Settings
 from genept.text import limits
 from genept.text.embedders import RefusedEmbeddingError, TextEmbedder
 from genept.text.hosted.answers import packed_requests
 from genept.text.hosted.hosted_models import HostedModel, load_embedders
+from genept.text.hosted.openai import OpenAIEmbedder
 from genept.text.limits import TokenCounter
 
 MODEL = HostedModel(
@@ -34,6 +37,8 @@ def test_the_shipped_embedders_have_their_published_prices_and_sizes():
         "text-embedding-3-large": (0.13, 3072, 8192),
         "text-embedding-3-large-1024": (0.13, 1024, 8192),
         "text-embedding-ada-002": (0.10, 1536, 8192),
+        "nomic-embed-text-v1.5": (0, 768, 8192),
+        "qwen3-embedding-0.6b": (0, 1024, 8192),
     }
     for name in stated:
         if name.startswith("text-embedding-"):  # OpenAI's limits of a request
@@ -59,6 +64,38 @@ def test_a_file_of_ones_own_adds_embedders_and_replaces_none(tmp_path):
             load_embedders(tmp_path / id_)
     with pytest.raises(RefusedEmbeddingError, match="nowhere.toml"):
         load_embedders(tmp_path / "nowhere.toml")
+
+
+def test_a_network_that_is_not_run_here_needs_the_address_of_a_server(tmp_path):
+    settings = Settings(state_dir=tmp_path, openai_api_key=SecretStr("any"))
+    hosted = Platform(settings).hosted
+    reason = hosted.unavailable("qwen3-embedding-0.6b")
+    assert "needs an OpenAI-compatible server that runs Qwen/Qwen3-Embedding-0.6B" in reason
+    with pytest.raises(RefusedEmbeddingError, match="GENEPT_EMBEDDERS"):
+        hosted.open("qwen3-embedding-0.6b")
+    own = tmp_path / "own.toml"
+    own.write_text('[embedders."qwen3-embedding-0.6b"]\nbase_url = "http://127.0.0.1:9/v1"\n')
+    hosted = Platform(settings.with_options({"embedders": own})).hosted
+    assert hosted.unavailable("qwen3-embedding-0.6b") is None
+    embedder = hosted.open("qwen3-embedding-0.6b")
+    assert embedder.base_url == "http://127.0.0.1:9/v1"
+    assert embedder.declared.query_prefix.startswith("Instruct: ")
+    own.write_text('[embedders."qwen3-embedding-0.6b"]\ndimensions = 5\n')
+    with pytest.raises(RefusedEmbeddingError, match="choose another id"):
+        _ = Platform(settings.with_options({"embedders": own})).hosted
+
+
+def test_a_models_own_tokenizer_counts(tmp_path):
+    toy_tokenizer().save(str(tmp_path / "tokenizer.json"))
+    declared = MODEL.model_copy(update={"tokenizer": tmp_path / "tokenizer.json"})
+    embedder = OpenAIEmbedder(declared, SecretStr("k"), "http://a/v1")
+    assert embedder.count_tokens(["w1 w2 w3", "w1 " * 300]) == [5, 302]  # with [CLS] and [SEP]
+    assert embedder.counted_by == "tokenizer tokenizer.json"
+    prefixed = declared.model_copy(update={"passage_prefix": "w1 : "})
+    assert OpenAIEmbedder(prefixed, SecretStr("k")).count_tokens(["w1 w2 w3"]) == [7]
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(SourceError, match=r"tokenizer\.json cannot be read"):
+        OpenAIEmbedder(declared, SecretStr("k"), "http://a/v1").count_tokens(["w1"])
 
 
 def test_a_text_must_fit_a_request():

@@ -8,10 +8,13 @@ from pydantic import SecretStr
 from genept.common.settings import Settings
 from genept.text.embedder_registry import Embedders
 from genept.text.embedders import RefusedEmbeddingError, validate_vectors
+from genept.text.gene_vectors import embed_through_cache
 from genept.text.hosted.hosted_models import HostedModel
+from genept.text.hosted.ledger import all_payments
 from genept.text.hosted.openai import OpenAIEmbedder
 from genept.text.hosted.service import RequestPolicy
 from genept.text.local.baselines import RandomVectors
+from genept.text.vector_cache import VectorCache, forecast
 
 KEY = "sk-marker-of-the-tests"
 TEXTS = [f"gene {number} does this" for number in range(6)]
@@ -165,17 +168,52 @@ def test_another_address_or_size_is_another_space():
     assert identity(base_url="http://a/v1") == identity()
 
 
-@pytest.mark.index
-def test_a_real_model_behind_the_service_gives_its_own_vectors(real_archives, tmp_path):
-    minilm = Embedders(Settings(state_dir=tmp_path), real_archives).minilm
-    served = HostedModel(
-        id="minilm", model="minilm", dimensions=384, max_tokens=256, dollars_per_million_tokens=0
+def test_queries_and_passages_are_sent_with_their_prefixes(service, hosted):
+    embedder = hosted(passage_prefix="passage: ", query_prefix="query: ")
+    queries = embedder.for_queries()
+    service.charged.clear()
+    try:
+        answer, asked = embedder.ask(TEXTS[:2]), queries.ask(TEXTS[:2])
+    finally:
+        queries.client.close()
+    assert answer.texts == asked.texts == tuple(TEXTS[:2])
+    prefixes = ("passage: ", "query: ")
+    assert set(service.charged) == {prefix + text for prefix in prefixes for text in TEXTS[:2]}
+    np.testing.assert_allclose(
+        answer.vectors, RandomVectors(48).embed([f"passage: {text}" for text in TEXTS[:2]])
     )
+    assert embedder.count_tokens(TEXTS[:1]) > hosted().count_tokens(TEXTS[:1])
+    assert len({embedder.identity, queries.identity, hosted().identity}) == 3
+    plain = hosted()
+    assert plain.for_queries() is plain
+    assert "prefix" not in plain.identity  # as before there were prefixes
+
+
+@pytest.mark.index
+def test_a_real_model_behind_the_service_gives_its_own_vectors(
+    real_archives, tmp_path, lake, store_prefix
+):
+    minilm = Embedders(Settings(state_dir=tmp_path), real_archives).minilm
+    with real_archives.open_member("minilm", "model/tokenizer.json") as stream:
+        (tmp_path / "tokenizer.json").write_bytes(stream.read())
+    served = HostedModel(
+        id="minilm", model="minilm", dimensions=384, max_tokens=256, dollars_per_million_tokens=20,
+        tokenizer=tmp_path / "tokenizer.json",
+    )  # fmt: skip
     service = LoopbackService(minilm.embed)
-    texts = ["tumor protein p53. apoptotic process", "forkhead box P3", "a very short text"] * 3
+    service.tokens_of = minilm.count_tokens
+    texts = [f"tumor protein p{n}. apoptotic process; TGF-β{n} signalling" for n in range(60)]
     with serving(service) as url:
         embedder = OpenAIEmbedder(served, SecretStr(KEY), url, RequestPolicy())
-        answer = embedder.ask(list(dict.fromkeys(texts)))
+        cache = VectorCache(lake.store, store_prefix, embedder)
+        expected = forecast(embedder, cache, [*texts, *texts])
+        vectors = embed_through_cache(embedder, cache, [*texts, *texts])
         embedder.client.close()
-    np.testing.assert_allclose(answer.vectors, minilm.embed(answer.texts), atol=1e-6)
-    assert service.charged.total() == len(set(texts))
+    np.testing.assert_allclose(vectors[:60], minilm.embed(texts), atol=1e-5)
+    np.testing.assert_array_equal(vectors[:60], vectors[60:])
+    assert service.charged.total() == 60
+    (payment,) = all_payments(lake.store, store_prefix)
+    assert payment.tokens == sum(minilm.count_tokens(texts))
+    assert expected.tokens == pytest.approx(payment.tokens, rel=0.05)
+    assert expected.dollars == pytest.approx(payment.dollars, rel=0.05)
+    assert expected.basis == "tokenizer tokenizer.json"

@@ -95,11 +95,13 @@ def test_queries_and_passages_have_prefixes_of_their_own(opened: Toy, toy: BertE
     texts = sentences(5)
     embedder = opened(query_prefix="query : ", passage_prefix="w7 : ")
     assert isinstance(embedder, QueryEmbedder)
-    queries, passages = embedder.embed_queries(texts), embedder.embed(texts)
+    queries, passages = embedder.for_queries().embed(texts), embedder.embed(texts)
     np.testing.assert_allclose(queries, toy.embed([f"query : {text}" for text in texts]), atol=1e-6)
     np.testing.assert_allclose(passages, toy.embed([f"w7 : {text}" for text in texts]), atol=1e-6)
     assert np.abs(queries - passages).max() > 1e-3
-    np.testing.assert_array_equal(toy.embed_queries(texts), toy.embed(texts))
+    np.testing.assert_array_equal(toy.for_queries().embed(texts), toy.embed(texts))
+    assert toy.for_queries().identity == toy.identity
+    assert embedder.for_queries().identity != embedder.identity
 
 
 @pytest.mark.parametrize("prefix", ["", "query : "])
