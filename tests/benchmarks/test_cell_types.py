@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 from sklearn.neighbors import NearestNeighbors
 
 from genept.benchmarks.cell_task import expression_pca
 from genept.benchmarks.cell_types import (
     _vote,
+    adjusted_mutual_information,
+    adjusted_rand,
     annotate,
     centred,
     group_split,
@@ -197,3 +200,21 @@ def test_invalid_expression_is_refused_by_cell():
         expression_pca(csr_matrix(dense), train, unit="counts", n_components=5, seed=0)
     with pytest.raises(ValueError, match="need more than 50"):
         expression_pca(counts(), np.arange(50), unit="counts", seed=0)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_agreement_of_clusters_is_scikit_learns(seed):
+    rng = np.random.default_rng(seed)
+    n, n_types = rng.integers(20, 300), rng.integers(1, 9)
+    types = rng.integers(0, n_types, n)
+    clusters = np.where(rng.random(n) < 0.6, types, rng.integers(0, n_types, n))
+    counts = np.zeros((n_types, n_types))
+    np.add.at(counts, (types, clusters), 1.0)
+    assert adjusted_rand(counts) == pytest.approx(adjusted_rand_score(types, clusters), abs=1e-12)
+    expected = adjusted_mutual_info_score(types, clusters)
+    assert adjusted_mutual_information(counts) == pytest.approx(expected, abs=1e-12)
+
+
+def test_one_type_in_one_cluster_agrees_and_in_several_says_nothing():
+    assert adjusted_rand(np.array([[5.0]])) == adjusted_mutual_information(np.array([[5.0]])) == 1
+    assert adjusted_mutual_information(np.array([[3.0, 2.0], [0.0, 0.0]])) == 0
