@@ -92,6 +92,7 @@ _CODE: Final = (
     "genept.benchmarks.task_base",
     "genept.benchmarks.cell_task",
     "genept.benchmarks.cell_types",
+    "genept.benchmarks.influence",
     "genept.benchmarks.resampling",
     "genept.benchmarks.scores",
     "genept.embeddings.representations",

@@ -1,7 +1,7 @@
-"""Tasks on single genes: a property, the kind of gene, and membership in many terms.
+"""Tasks on single genes: a property, and the kind of gene.
 
-Tasks on pairs of genes are in `genept.benchmarks.pair_tasks`; which tasks there are, in
-`genept.benchmarks.task_registry`.
+Membership in many terms is in `genept.benchmarks.term_tasks`, tasks on pairs of genes in
+`genept.benchmarks.pair_tasks`; which tasks there are, in `genept.benchmarks.task_registry`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from genept.benchmarks.fitted_heads import (
     BOOSTING,
@@ -20,10 +20,8 @@ from genept.benchmarks.fitted_heads import (
     binary_scores,
     out_of_fold_scores,
     predicted_labels,
-    ridge_scores,
     scaled,
 )
-from genept.benchmarks.resampling import folded_auroc
 from genept.benchmarks.task_base import MAJORITY, GeneVectors, Labels, Task, predictions
 
 FOLDS: Final = 5
@@ -225,66 +223,3 @@ class KindTask(GeneTask):
         units = chosen[column].cast(pl.String)[test.tolist()].to_list()
         truth = labels[test].tolist()
         return predictions(head, split, fold, units, truth, predicted=predicted.tolist())
-
-
-@dataclass(frozen=True, kw_only=True)
-class MembershipTask(GeneTask):
-    """Which genes belong to each of many terms: mean area under the ROC curve over terms.
-
-    Ridge regression on all terms at once, five folds of genes, vectors standardised, the penalty
-    chosen on the training genes. Intervals are over terms: how
-    well other terms of the kind would be predicted.
-    """
-
-    smallest: int = 20
-    largest: int = 500
-
-    takes_sparse: ClassVar[bool] = True
-    sparse_is_slow: ClassVar[bool] = True
-
-    def rows(self, labels: Labels) -> pl.DataFrame:
-        """Genes and their terms."""
-        named = super().rows(labels)
-        return named.unique(["ensembl_gene_id", "label"], keep="first", maintain_order=True)
-
-    def unfit(self, rows: pl.DataFrame) -> str | None:
-        """Why fewer than two terms have a size that is scored; None if two or more have."""
-        n = self._sized(rows)["label"].n_unique()
-        sizes = f"{self.smallest} to {self.largest:,} genes"
-        return None if n > 1 else f"{n} terms have {sizes}, and two are needed"
-
-    def predict(
-        self, rows: pl.DataFrame, vectors: GeneVectors, *, draw: int | None = None
-    ) -> pl.DataFrame:
-        """The area under the curve of every term, averaged over folds."""
-        genes = sorted(vectors.genes)
-        terms, members = self._members(rows, genes)
-        matrix = scaled(vectors.features_of(genes), "standardised")
-        scores = np.empty(members.shape, np.float32)
-        folds = np.empty(len(genes), np.int64)
-        splitter = KFold(FOLDS, shuffle=True, random_state=draw or 0)
-        for number, (train, test) in enumerate(splitter.split(genes)):
-            folds[test] = number
-            scores[test] = ridge_scores(matrix[train], members[train], matrix[test])
-        weights = np.ones(len(genes))
-        areas = [
-            folded_auroc(members[:, term] > 0, scores[:, term].astype(np.float64), folds)(weights)
-            for term in range(len(terms))
-        ]
-        return predictions(
-            self.model, self.clean, draw or 0, terms, [""] * len(terms), score=np.asarray(areas)
-        )
-
-    def _sized(self, rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.filter(pl.len().over("label").is_between(self.smallest, self.largest))
-
-    def _members(
-        self, rows: pl.DataFrame, genes: Sequence[str]
-    ) -> tuple[list[str], NDArray[np.float32]]:
-        sized = self._sized(rows)
-        terms = sized["label"].unique().sort().to_list()
-        members = np.zeros((len(genes), len(terms)), np.float32)
-        at = [np.searchsorted(names, sized[column].to_numpy().astype(np.str_))
-              for names, column in ((genes, "ensembl_gene_id"), (terms, "label"))]  # fmt: skip
-        members[at[0], at[1]] = 1
-        return terms, members

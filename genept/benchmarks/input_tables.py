@@ -27,10 +27,8 @@ class SpaceVectors:
 
     Parameters
     ----------
-    space
-        The space.
-    part
-        Its part of table `gene_embeddings`.
+    space, part
+        The space, and its part of table `gene_embeddings`.
     tells
         Parts of descriptions, such as ``go``, that its texts contain, or that a space beyond texts
         is made of; none for a registered one.
@@ -164,7 +162,7 @@ def entries(
     together
         Whether there is also an ensemble of all spaces of texts, whatever their recipe.
     slow_controls
-        Whether sparse vectors are scored where that takes minutes, too.
+        Whether sparse vectors are scored where that takes minutes.
 
     Returns
     -------
@@ -203,7 +201,7 @@ def companions(spaces: Iterable[Space]) -> list[Space]:
     Returns
     -------
     list of Space
-        Those not among `spaces`.
+        Those that are not among `spaces`.
     """
     embedded = [space for space in spaces if space.needs_embedder and not space.is_control]
     wanted = [f"{TFIDF}/{space.recipe}" for space in embedded] + [NAME_ONLY] * bool(embedded)

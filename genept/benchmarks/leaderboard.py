@@ -27,6 +27,7 @@ LEVEL: Final = 0.05
 
 _CODE: Final = (
     "genept.benchmarks.leaderboard",
+    "genept.benchmarks.influence",
     "genept.benchmarks.resampling",
     "genept.benchmarks.scores",
     "genept.schema.tables",

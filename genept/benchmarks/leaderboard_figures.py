@@ -149,7 +149,7 @@ def in_words(comparisons: pl.DataFrame) -> list[str]:
             if row["separable"]
             else f"{ahead} and {behind} are not separable ({by:+.3f} [{low:.3f}, {high:.3f}])"
         )
-        # By the normal approximation to some hundred draws: smaller ones are not known.
+        # A bound where exchanges are too few: how small it is says little.
         p = "below 1e-6" if row["p_holm"] < 1e-6 else f"{row['p_holm']:.2g}"
         sentences.append(f"{row['task']}: {verdict}, corrected p {p}")
     return sentences

@@ -5,14 +5,14 @@ Representations of a task share the resamples. Differences are corrected over al
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import erfc, sqrt
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from genept.benchmarks.influence import confusion_influence, exchange_p, row_influence
 from genept.benchmarks.scores import (
     CLASSIFICATION_METRICS,
     N_RESAMPLES,
@@ -41,10 +41,13 @@ class Resampled:
     ----------
     value, draws
         The score of all rows; the score in each resample, shape (n_resamples,).
+    by_unit
+        What each unit adds to the score, shape (n_units,), for p values of differences.
     """
 
     value: float
     draws: Floats
+    by_unit: Floats = field(default_factory=lambda: np.empty(0))
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -162,7 +165,11 @@ def resampled(predictions: pl.DataFrame, metric: str, *, units: Sequence[str] = 
             f"{metric} is undefined on {np.isnan(draws).sum()} of {N_RESAMPLES} resamples: score "
             "more genes of each class"
         )
-    return Resampled(value, np.asarray(draws))
+    influence = row_influence(metric, rows)
+    by_unit = sum(
+        np.bincount(ends, influence, len(all_units)) for ends in (first, second) if len(ends)
+    )
+    return Resampled(value, np.asarray(draws), np.asarray(by_unit))
 
 
 def resampled_labels(
@@ -208,10 +215,13 @@ def resampled_labels(
     tables = [confusion(np.bincount(drawn, minlength=n_units)) for drawn in draws]
     whole = confusion(np.ones(n_units, np.intp))
     return {
-        metric: Resampled(statistic(whole), np.array([statistic(table) for table in tables]))
+        metric: Resampled(
+            statistic(whole), np.array([statistic(table) for table in tables]),
+            np.bincount(unit_of, confusion_influence(statistic, whole).ravel()[cells], n_units),
+        )
         for metric in metrics
         for statistic in [CLASSIFICATION_METRICS[metric]]
-    }
+    }  # fmt: skip
 
 
 _SCHEMA: Final = {"representation": pl.String, "other": pl.String} | dict.fromkeys(
@@ -226,7 +236,7 @@ def rivals(
 
     A control belongs to one representation (`is_own_control`), to all, or to all of its texts
     (`is_common_control`).
-    Pairs with different numbers of resamples are left out. `deciding` and `is_control` hold, by
+    Pairs with different numbers of units are left out. `deciding` and `is_control` hold, by
     representation, the score that decides, and whether it is a control.
     """
     informed = [name for name in deciding if not is_control[name]]
@@ -237,7 +247,7 @@ def rivals(
             other for other in deciding if is_control[other] and is_common_control(name, other)
         ]
         pairs += [(name, other) for other in (*own, *common)]
-    return [(a, b) for a, b in pairs if len(deciding[a].draws) == len(deciding[b].draws)]
+    return [(a, b) for a, b in pairs if deciding[a].by_unit.shape == deciding[b].by_unit.shape]
 
 
 def is_own_control(name: str, other: str) -> bool:
@@ -263,16 +273,14 @@ def paired_differences(
     Returns
     -------
     pl.DataFrame
-        representation, other, difference, ci_low, ci_high, p: two-sided, by the normal
-        approximation, because percentiles of some hundred draws cannot be corrected.
+        representation, other, difference, ci_low, ci_high, p: two-sided, by exchanging the two
+        unit by unit (`influence.exchange_p`).
     """
     rows = []
     for name, other in pairs:
         a, b = scores[name], scores[other]
-        draws = a.draws - b.draws
-        difference = Resampled(a.value - b.value, draws)
-        spread = float(draws.std(ddof=1))
-        p = erfc(abs(difference.value) / (spread * sqrt(2))) if spread > 0 else 1.0
+        difference = Resampled(a.value - b.value, a.draws - b.draws)
+        p = exchange_p(difference.value, a.by_unit - b.by_unit)
         rows.append((name, other, difference.value, *difference.interval, p))
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
 

@@ -162,6 +162,7 @@ class Task(ABC):
     scored_by: ClassVar[tuple[str, ...]] = (
         "genept.benchmarks.task_base",
         "genept.benchmarks.fitted_heads",
+        "genept.benchmarks.influence",
     )
     takes_sparse: ClassVar[bool] = False
     """Whether sparse vectors are scored, too: its heads read `GeneVectors.features_of`."""

@@ -10,10 +10,10 @@ from importlib.resources import files
 from typing import Any, Final
 
 from genept.benchmarks.fitted_heads import LOGISTIC
-from genept.benchmarks.fold_task import FoldsTask
-from genept.benchmarks.gene_tasks import KindTask, MembershipTask, PropertyTask
+from genept.benchmarks.gene_tasks import KindTask, PropertyTask
 from genept.benchmarks.pair_tasks import DISJOINT, InteractionTask, PairTask
 from genept.benchmarks.task_base import Task
+from genept.benchmarks.term_tasks import FoldsTask, MembershipTask
 
 KINDS: Final[Mapping[str, Callable[..., Task]]] = {
     "property": PropertyTask,

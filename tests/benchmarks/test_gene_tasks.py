@@ -23,7 +23,7 @@ from genept.benchmarks.fitted_heads import (
     ridge_scores,
     scaled,
 )
-from genept.benchmarks.gene_tasks import EXACT, KindTask, MembershipTask, PropertyTask
+from genept.benchmarks.gene_tasks import EXACT, KindTask, PropertyTask
 from genept.benchmarks.input_tables import TaskInputs, entries
 from genept.benchmarks.label_tables import GO_TERMS, PATHWAYS
 from genept.benchmarks.pair_tasks import (
@@ -38,6 +38,7 @@ from genept.benchmarks.pair_tasks import (
 from genept.benchmarks.resampling import resampled
 from genept.benchmarks.task_base import FREQUENCY, MAJORITY, GeneVectors, Labels, random_vectors
 from genept.benchmarks.task_registry import TASKS
+from genept.benchmarks.term_tasks import MembershipTask
 from genept.datasources import GENE_PAIRS, LIGAND_RECEPTOR, PROTEIN_PAIRS
 from genept.storage import Part
 
@@ -170,8 +171,9 @@ def test_membership_of_many_terms_is_a_mean_over_terms():
         id="m", dataset="d", title="m", metrics=("mean_auroc",), clean="c", model="ridge"
     )
     rows = task.rows(Labels(properties("m", terms, genes), pairs()))
-    predicted = task.predict(rows, planted(3.0))
-    score = dict(zip(predicted["unit"], predicted["score"], strict=True))
+    score, values = task.areas(rows, planted(3.0))
+    assert values.mean() == pytest.approx(np.mean(list(score.values())))
+    assert task.predict(rows, planted(3.0))["score"].to_numpy() == pytest.approx(values)
     assert min(score["term-0"], score["term-1"]) > 0.9
     assert all(0.3 < score[f"noise-{k}"] < 0.7 for k in range(4))
 

@@ -17,7 +17,6 @@ from genept.benchmarks.leaderboard import corrected, holm
 from genept.benchmarks.leaderboard_figures import in_words
 from genept.benchmarks.resampling import (
     METRICS,
-    Resampled,
     folded_auroc,
     paired_differences,
     resampled,
@@ -125,18 +124,19 @@ def test_holm_by_hand():
 
 def test_paired_differences_see_what_single_intervals_cannot():
     rng = np.random.default_rng(2)
-    shared = 0.8 + rng.normal(0, 0.05, 500)
+    truth = (np.arange(200) % 2).tolist()
+    shared = np.array(truth) + rng.normal(0, 1, 200)
     scores = {
-        "better": Resampled(0.82, shared + 0.02 + rng.normal(0, 0.001, 500)),
-        "worse": Resampled(0.80, shared),
-        "similar": Resampled(0.80, shared + rng.normal(0, 0.01, 500)),
+        "better": resampled(scored(shared + 0.25 * np.array(truth), truth), "auroc"),
+        "worse": resampled(scored(shared, truth), "auroc"),
+        "similar": resampled(scored(shared + rng.normal(0, 0.3, 200), truth), "auroc"),
     }
     assert scores["better"].interval[0] < scores["worse"].interval[1]
     differences = corrected(paired_differences(scores, [("worse", "better"), ("worse", "similar")]))
     assert differences["separable"].to_list() == [True, False]
     sentences = in_words(differences.with_columns(task=pl.lit("t")))
     assert sorted("are not separable" in sentence for sentence in sentences) == [False, True]
-    assert any("better is ahead of worse by 0.020" in sentence for sentence in sentences)
+    assert any("better is ahead of worse by 0." in sentence for sentence in sentences)
 
 
 def test_a_p_value_beyond_the_approximation_is_not_printed_as_zero():

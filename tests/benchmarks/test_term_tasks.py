@@ -14,8 +14,7 @@ from gene_spaces import space
 from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 
-from genept.benchmarks import fold_task, label_tables
-from genept.benchmarks.fold_task import FoldsTask, chosen_setting, scaled
+from genept.benchmarks import label_tables, term_tasks
 from genept.benchmarks.gene_tasks import PropertyTask
 from genept.benchmarks.label_tables import build_labels, fates, fold_properties
 from genept.benchmarks.leaderboard import run_tasks
@@ -23,6 +22,7 @@ from genept.benchmarks.resampling import is_common_control, resampled
 from genept.benchmarks.task_base import GeneVectors, Labels
 from genept.benchmarks.task_registry import TASKS
 from genept.benchmarks.task_scores import controls_of
+from genept.benchmarks.term_tasks import FoldsTask, chosen_setting, scaled
 from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives, AvailableFile
 from genept.datasources.download.mirrors import SourceLocations
@@ -74,8 +74,12 @@ def labels(properties):
     return Labels(properties, pl.DataFrame(schema={"task": pl.String}))
 
 
-def areas(predicted):
-    return dict(predicted.select("unit", "score").iter_rows())
+def areas(known, given):
+    of_terms, values = TASK.areas(known, given)
+    predicted = TASK.predict(known, given)["score"]
+    assert predicted.mean() == pytest.approx(np.mean(list(of_terms.values())))
+    assert predicted.to_list() == values[np.isfinite(values)].tolist()
+    return of_terms
 
 
 def test_planted_members_are_found_and_controls_fall_to_chance():
@@ -105,17 +109,17 @@ def test_no_head_learns_from_a_gene_that_it_scores_or_that_is_held_out(monkeypat
             fitted.append(({int(row[-1]) for row in x}, self.C))
             return super().fit(x, y)
 
-    monkeypatch.setattr(fold_task, "LogisticRegression", Watched)
+    monkeypatch.setattr(term_tasks, "LogisticRegression", Watched)
     # The last column is the number of the gene: what is seen of a matrix says of which genes.
-    monkeypatch.setattr(fold_task, "seen_columns", lambda training, test: (training, test))
-    monkeypatch.setattr(fold_task, "scaled", lambda matrix, _: matrix)
+    monkeypatch.setattr(term_tasks, "seen_columns", lambda training, test: (training, test))
+    monkeypatch.setattr(term_tasks, "scaled", lambda matrix, _: matrix)
     numbered = vectors().matrix.copy()
     numbered[:, -1] = range(N)
     given = GeneVectors("planted/text", tuple(GENES), numbered)
     TASK.predict(rows({"GO:1": MEMBER["GO:1"]}), given)
     held_out = {row for row in range(N) if row % 4 == 3}
     chosen_on, last = fitted[:-1], fitted[-1]
-    assert len(chosen_on) == 2 * len(fold_task.STRENGTHS) * 3
+    assert len(chosen_on) == 2 * len(term_tasks.STRENGTHS) * 3
     for genes, _ in chosen_on:
         assert not genes & held_out
         assert len(genes) == N / 2, "two of three training folds"
@@ -127,7 +131,7 @@ def test_labels_of_held_out_genes_do_not_choose_the_setting():
     turned = known.with_columns(
         is_member=pl.when(split="holdout").then(~pl.col("is_member")).otherwise("is_member")
     )
-    one, other = (areas(TASK.predict(given, vectors())) for given in (known, turned))
+    one, other = (areas(given, vectors()) for given in (known, turned))
     assert {term: 1 - area for term, area in other.items()} == pytest.approx(one)
 
 
@@ -153,7 +157,7 @@ def test_sparse_and_dense_vectors_of_one_matrix_score_alike():
         GeneVectors("planted/text", tuple(GENES), of) for of in (matrix, csr_array(matrix))
     )
     assert sparse.is_sparse
-    one, other = (areas(TASK.predict(rows(), given)) for given in (dense, sparse))
+    one, other = (areas(rows(), given) for given in (dense, sparse))
     assert one == pytest.approx(other, abs=0.005)
     property_task = PropertyTask(id="p", dataset="d", title="p", positive="yes", published=False)
     named = rows({"GO:1": MEMBER["GO:1"]}).with_columns(
@@ -181,14 +185,13 @@ def test_c_means_the_same_for_both_scalings_and_any_number_of_columns():
 def test_a_representation_whose_scale_hides_what_it_knows_is_standardised():
     given = vectors(3.0).matrix.copy()
     given[:, 2:] *= 40
-    terms = fold_task._terms(rows(), GENES)
+    terms = term_tasks._terms(rows(), GENES)
     assert chosen_setting(terms, given).scaling == "standardised"
 
 
 def test_terms_without_members_in_a_split_are_left_out():
     none_held_out = MEMBER["GO:1"] & (np.arange(N) % 4 != 3)
-    predicted = TASK.predict(rows({"GO:0": none_held_out} | MEMBER), vectors())
-    assert set(predicted["unit"]) == {"GO:1", "GO:2"}
+    assert set(areas(rows({"GO:0": none_held_out} | MEMBER), vectors())) == {"GO:1", "GO:2"}
     assert TASK.unfit(rows()) is None
     few = TASK.unfit(rows({"GO:0": none_held_out} | {"GO:2": MEMBER["GO:2"]}))
     assert few == "1 terms have members and others in every split"
