@@ -73,7 +73,8 @@ def collection_scores(
 def benchmarks(context: Context, platform: PlatformResource, **tables: StoredTable) -> TableResults:
     """Every task on genes, and on the cells of every single-cell collection."""
     lake, of = platform.lake, platform.collection_tables(tables)
-    labels = library.Labels(*(lake.read(tables[name]) for name in LABELS))
+    properties, pairs = (lake.read(tables[name]) for name in LABELS)
+    labels = library.Labels(properties, pairs, platform.gene_groups)
     spaces = platform.entrants(of.gene_vectors, tables["gene_descriptions"])
     cells, unscored = library.score_collections(of, advance=context.log.info)
     record_partitions(context, lake, SCORES, cells)

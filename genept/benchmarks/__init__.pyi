@@ -1,7 +1,6 @@
 """What is meant to be used from outside this package."""
 
 from .input_tables import SpaceVectors as SpaceVectors
-from .input_tables import companions as companions
 from .label_tables import build_labels as build_labels
 from .label_tables import fates as fates
 from .leaderboard import run_tasks as run_tasks
@@ -41,5 +40,6 @@ from .task_scores import OF_SCORE as OF_SCORE
 from .task_scores import annotated_cells as annotated_cells
 from .task_scores import beside_controls as beside_controls
 from .task_scores import sample_tasks as sample_tasks
+from .term_weights import companions as companions
 from .vector_costs import costs_of as costs_of
 from .vector_costs import space_costs as space_costs

@@ -14,11 +14,12 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.stats import rankdata
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler, normalize
 from threadpoolctl import ThreadpoolController
+
+from genept.benchmarks.influence import area
 
 Matrix = NDArray[np.float32]
 Features = Matrix | csr_array[Any]
@@ -82,10 +83,7 @@ def binary_scores(
     seed: int,
     c: float | None = None,
 ) -> Scores:
-    """Fit a head on `x` and `y` (0 or 1); how likely each row of `test` is a 1.
-
-    `c` is scikit-learn's C of logistic regression; None: as the head comes.
-    """
+    """Fit a head on `x` and `y` (0 or 1), at C = `c`; how likely each row of `test` is a 1."""
     with in_one_thread():
         unfitted = HEADS[head](seed)
         model = (unfitted if c is None else unfitted.set_params(C=c)).fit(x, y)
@@ -128,18 +126,11 @@ def seen_columns(training: Features, test: Features) -> tuple[Any, Any]:
     return training - mean, test - mean
 
 
-def area(truth: NDArray[np.bool_], score: Scores) -> float:
-    """Area under the ROC curve; ties count half."""
-    members, others = int(truth.sum()), int((~truth).sum())
-    won = float(rankdata(score)[truth].sum()) - members * (members + 1) / 2
-    return won / (members * others)
-
-
 def out_of_fold_scores(
     x: Features,
     is_positive: NDArray[np.bool_],
     fold: NDArray[np.int64],
-    strengths: Sequence[float] = CHOSEN_STRENGTHS,
+    apart: Callable[[NDArray[np.bool_]], NDArray[np.bool_]] = lambda test: ~test,
 ) -> Scores:
     """Logistic regression: the score of each row by a head that saw neither it nor its fold.
 
@@ -148,31 +139,38 @@ def out_of_fold_scores(
 
     Parameters
     ----------
-    x, strengths
-        Scaled vectors; values of C, rising: each fit starts where the last one ended.
+    x
+        Scaled vectors.
     is_positive, fold
         Label and fold of each row, shape (n,); each of at least three folds has both labels.
+    apart
+        Which rows may be learnt from for a test; those of one label teach nothing.
     """
     folds = np.unique(fold)
-    of_strength = {int(each): np.zeros(len(strengths)) for each in folds}
-    scores = np.empty(len(is_positive))
+    of_strength = {int(each): np.zeros(len(CHOSEN_STRENGTHS)) for each in folds}
+    scores = np.zeros(len(is_positive))
     with in_one_thread():
         for pair in combinations(folds, 2):
-            inside = ~np.isin(fold, pair)
             first, second = (fold == each for each in pair)
+            inside = apart(first | second)
+            if len(np.unique(is_positive[inside])) < 2:
+                continue
             seen, new = seen_columns(x[inside], x[first | second])
             in_first = first[first | second]
             head = LogisticRegression(max_iter=MAX_ITER, warm_start=True)
-            for at, c in enumerate(strengths):
+            for at, c in enumerate(CHOSEN_STRENGTHS):
                 head.set_params(C=c).fit(seen, is_positive[inside])
                 score = head.decision_function(new)
                 of_strength[int(pair[0])][at] += area(is_positive[second], score[~in_first])
                 of_strength[int(pair[1])][at] += area(is_positive[first], score[in_first])
         for each in folds:
             test = fold == each
-            seen, new = seen_columns(x[~test], x[test])
-            c = strengths[int(of_strength[int(each)].argmax())]
-            head = LogisticRegression(C=c, max_iter=MAX_ITER).fit(seen, is_positive[~test])
+            inside = apart(test)
+            if len(np.unique(is_positive[inside])) < 2:
+                continue
+            seen, new = seen_columns(x[inside], x[test])
+            c = CHOSEN_STRENGTHS[int(of_strength[int(each)].argmax())]
+            head = LogisticRegression(C=c, max_iter=MAX_ITER).fit(seen, is_positive[inside])
             scores[test] = head.decision_function(new)
     return scores
 

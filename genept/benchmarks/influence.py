@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from genept.benchmarks.scores import Floats, Indices
 
@@ -20,6 +21,13 @@ N_EXCHANGES: Final = 4_999
 TAIL: Final = 3.18
 """Largest ratio of the tail of a sum with random signs to that of a normal variable of the same
 variance (Bentkus and Dzindzalieta 2015): what the exchanges are too few for is bounded by it."""
+
+
+def area(truth: NDArray[np.bool_], score: Floats) -> float:
+    """Area under the ROC curve; ties count half."""
+    members, others = int(truth.sum()), int((~truth).sum())
+    won = float(rankdata(score)[truth].sum()) - members * (members + 1) / 2
+    return won / (members * others)
 
 
 def placements(truth: NDArray[np.bool_], score: NDArray[Any]) -> Floats:

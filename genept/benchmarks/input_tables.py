@@ -1,6 +1,6 @@
 """Which representations take part in a task, on which genes; and what is predicted from each."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -8,17 +8,22 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from genept.benchmarks.task_base import GeneVectors, Labels, Task, constant, random_vectors
+from genept.benchmarks.task_base import (
+    NAMED,
+    GeneVectors,
+    Labels,
+    Task,
+    constant,
+    random_vectors,
+    with_families,
+)
 from genept.benchmarks.term_weights import TermWeights
 from genept.embeddings import concatenated, embedding_matrix
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
-from genept.text import Space, space_of
+from genept.text import Space
 
 SHARE_COVERED: Final = 0.8
 """A space that has vectors for fewer of a task's genes is left out: all are scored on the same."""
-
-TFIDF: Final = "lsa-384"
-NAME_ONLY: Final = "minilm-l6-v2/name"
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,8 @@ def task_inputs(
     scored = task.known(rows, genes)
     if why := task.unfit(scored):
         return f"{why}, among the genes that every space knows"
+    if task.has_families:
+        scored = with_families(scored, lake.read(taking_part[0].part, NAMED), labels.groups)
     return TaskInputs(task, scored, genes, tuple(taking_part), left_out)
 
 
@@ -188,25 +195,6 @@ def entries(
     takes_sparse = inputs.task.takes_sparse and (slow_controls or not inputs.task.sparse_is_slow)
     sparse = [TermWeights(*of) for of in texts.items() if takes_sparse]
     return [*alone, *ensembles, *((each.name, (each,)) for each in sparse), ("controls", ())]
-
-
-def companions(spaces: Iterable[Space]) -> list[Space]:
-    """Spaces that others are compared with: TF-IDF of the same texts, and the name alone.
-
-    Parameters
-    ----------
-    spaces
-        Spaces that are scored.
-
-    Returns
-    -------
-    list of Space
-        Those that are not among `spaces`.
-    """
-    embedded = [space for space in spaces if space.needs_embedder and not space.is_control]
-    wanted = [f"{TFIDF}/{space.recipe}" for space in embedded] + [NAME_ONLY] * bool(embedded)
-    have = {space.id for space in spaces}
-    return [space_of(id_) for id_ in dict.fromkeys(wanted) if id_ not in have]
 
 
 LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")

@@ -13,15 +13,8 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from genept.benchmarks.influence import confusion_influence, exchange_p, row_influence
-from genept.benchmarks.scores import (
-    CLASSIFICATION_METRICS,
-    N_RESAMPLES,
-    Floats,
-    Indices,
-    Score,
-    group_codes,
-    group_draws,
-)
+from genept.benchmarks.scores import CLASSIFICATION_METRICS as OF_LABELS
+from genept.benchmarks.scores import N_RESAMPLES, Floats, Indices, Score, group_codes, group_draws
 
 SPARSE: Final = "tf-idf"
 """Begins the name of a control of the texts of one recipe, which the name ends with."""
@@ -39,10 +32,9 @@ class Resampled:
 
     Parameters
     ----------
-    value, draws
-        The score of all rows; the score in each resample, shape (n_resamples,).
-    by_unit
-        What each unit adds to the score, shape (n_units,), for p values of differences.
+    value, draws, by_unit
+        The score of all rows; that in each resample, shape (n_resamples,); what each unit adds to
+        it, shape (n_units,), for p values of differences.
     """
 
     value: float
@@ -166,10 +158,14 @@ def resampled(predictions: pl.DataFrame, metric: str, *, units: Sequence[str] = 
             "more genes of each class"
         )
     influence = row_influence(metric, rows)
-    by_unit = sum(
-        np.bincount(ends, influence, len(all_units)) for ends in (first, second) if len(ends)
-    )
-    return Resampled(value, np.asarray(draws), np.asarray(by_unit))
+    by_unit = _summed(influence, first, len(all_units))
+    if is_pair:
+        by_unit += _summed(influence, second, len(all_units))
+    return Resampled(value, np.asarray(draws), by_unit)
+
+
+def _summed(values: Floats, unit_of: Indices, n_units: int) -> Floats:
+    return np.bincount(unit_of, values, n_units).astype(np.float64)
 
 
 def resampled_labels(
@@ -217,10 +213,10 @@ def resampled_labels(
     return {
         metric: Resampled(
             statistic(whole), np.array([statistic(table) for table in tables]),
-            np.bincount(unit_of, confusion_influence(statistic, whole).ravel()[cells], n_units),
+            _summed(confusion_influence(statistic, whole).ravel()[cells], unit_of, n_units),
         )
         for metric in metrics
-        for statistic in [CLASSIFICATION_METRICS[metric]]
+        for statistic in [OF_LABELS[metric]]
     }  # fmt: skip
 
 
@@ -236,7 +232,7 @@ def rivals(
 
     A control belongs to one representation (`is_own_control`), to all, or to all of its texts
     (`is_common_control`).
-    Pairs with different numbers of units are left out. `deciding` and `is_control` hold, by
+    Pairs with different numbers of units are left out. `deciding` and `is_control`: by
     representation, the score that decides, and whether it is a control.
     """
     informed = [name for name in deciding if not is_control[name]]

@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.benchmarks.fitted_heads import LOGISTIC, Features, Matrix
+from genept.nomenclature import Groups, families_of
 from genept.text import RandomVectors, shuffled
 
 MAJORITY: Final = "majority-class"
@@ -111,10 +112,13 @@ class Labels:
         Table `gene_properties`.
     pairs
         Table `gene_pairs`.
+    groups
+        Gene groups that count as families, by Ensembl id; None: stems of symbols alone.
     """
 
     properties: pl.DataFrame
     pairs: pl.DataFrame
+    groups: Groups | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +172,8 @@ class Task(ABC):
     """Whether sparse vectors are scored, too: its heads read `GeneVectors.features_of`."""
     sparse_is_slow: ClassVar[bool] = False
     """Whether that takes minutes: sparse vectors are then scored on request only."""
+    has_families: ClassVar[bool] = False
+    """Whether it has a split without relatives, and reads column `families` of its rows."""
 
     @property
     def code(self) -> tuple[str, ...]:
@@ -241,6 +247,18 @@ def predictions(
         "score": [None] * n if score is None else np.asarray(score, np.float64),
     }
     return pl.DataFrame(columns, schema=_PREDICTED)
+
+
+NAMED: Final = ["ensembl_gene_id", "symbol"]
+
+
+def with_families(rows: pl.DataFrame, named: pl.DataFrame, groups: Groups | None) -> pl.DataFrame:
+    """The rows with column `families`: names of the families of the gene, between bars."""
+    families = families_of(named[NAMED[0]].to_list(), named[NAMED[1]].to_list(), groups)
+    listed = named.select(
+        "ensembl_gene_id", families=pl.Series(["|".join(sorted(own)) for own in families])
+    )
+    return rows.join(listed, on="ensembl_gene_id", how="left", maintain_order="left")
 
 
 def constant(rows: pl.DataFrame, **values: object) -> pl.DataFrame:

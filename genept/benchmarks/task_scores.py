@@ -11,9 +11,9 @@ import polars as pl
 
 from genept.benchmarks.cell_task import CENTRED, CLUSTERS, DECIDING, MIXING, NEIGHBOURS, WHOLE
 from genept.benchmarks.cell_types import TASK as CELL_TYPES
-from genept.benchmarks.input_tables import TFIDF
 from genept.benchmarks.resampling import is_common_control, is_own_control
 from genept.benchmarks.task_registry import TASKS
+from genept.benchmarks.term_weights import TFIDF
 from genept.text import Recipe
 
 OF_SCORE: Final = ("task", "dataset", "model", "split", "metric")

@@ -19,14 +19,13 @@ from genept.benchmarks.fitted_heads import (
     MAX_ITER,
     Features,
     Scaling,
-    area,
     in_one_thread,
     ridge_scores,
     scaled,
     seen_columns,
 )
 from genept.benchmarks.gene_tasks import FOLDS, GeneTask
-from genept.benchmarks.influence import ScoredTerm, gene_values
+from genept.benchmarks.influence import ScoredTerm, area, gene_values
 from genept.benchmarks.task_base import GeneVectors, Labels, predictions
 from genept.datasources import HOLDOUT, TRAINING_FOLDS
 

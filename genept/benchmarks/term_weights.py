@@ -4,8 +4,9 @@ It has a column for every term, so it is made where it is scored and stored nowh
 low-rank form, LSA, is a space like others, in `genept.text.local.baselines`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -14,6 +15,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from genept.benchmarks.resampling import SPARSE
 from genept.benchmarks.task_base import GeneVectors
 from genept.storage import Lake, Part
+from genept.text import Space, space_of
+
+TFIDF: Final = "lsa-384"
+NAME_ONLY: Final = "minilm-l6-v2/name"
 
 MIN_TEXTS = 2
 """A term of one text only ties it to no other."""
@@ -49,3 +54,22 @@ class TermWeights:
         weights = csr_array(counted.fit_transform(rows["text"].to_list()))
         known = tuple(rows["ensembl_gene_id"])
         return GeneVectors(self.name, known, weights, is_control=True).within(genes)
+
+
+def companions(spaces: Iterable[Space]) -> list[Space]:
+    """Spaces that others are compared with: TF-IDF of the same texts, and the name alone.
+
+    Parameters
+    ----------
+    spaces
+        Spaces that are scored.
+
+    Returns
+    -------
+    list of Space
+        Those that are not among `spaces`.
+    """
+    embedded = [space for space in spaces if space.needs_embedder and not space.is_control]
+    wanted = [f"{TFIDF}/{space.recipe}" for space in embedded] + [NAME_ONLY] * bool(embedded)
+    have = {space.id for space in spaces}
+    return [space_of(id_) for id_ in dict.fromkeys(wanted) if id_ not in have]

@@ -14,9 +14,10 @@ from genept import embeddings, perturbations, text
 from genept.benchmarks import Labels, SpaceVectors, build_labels, space_costs
 from genept.client.known_spaces import KnownSpaces
 from genept.common import Settings
+from genept.datasources import gene_group_file, read_gene_groups
 from genept.models import DiagnosisTask, load_tasks, tasks_of
 from genept.models.drug_response import DrugScreen, build_drugs
-from genept.nomenclature import Nomenclature
+from genept.nomenclature import Groups, Nomenclature, family_groups
 from genept.storage import Part, StoredTable
 
 
@@ -219,8 +220,17 @@ class Platform(KnownSpaces):
     def labels(self, genes: Part) -> Labels:
         """Tables `gene_properties` and `gene_pairs`, read into memory."""
         parts = self.label_parts(genes)
-        stored = (self.lake.assemble(name, parts) for name in ("gene_properties", "gene_pairs"))
-        return Labels(*map(self.lake.read, stored))
+        properties, pairs = (
+            self.lake.read(self.lake.assemble(name, parts))
+            for name in ("gene_properties", "gene_pairs")
+        )
+        return Labels(properties, pairs, self.gene_groups)
+
+    @cached_property
+    def gene_groups(self) -> Groups | None:
+        """HGNC's gene groups that count as families; None where no complete set is available."""
+        file = gene_group_file(self.archives)
+        return family_groups(read_gene_groups(file.opener, file.path.name)) if file else None
 
     def entrant(
         self, space: text.Space, vectors: Part, descriptions: StoredTable | None = None

@@ -1,7 +1,7 @@
 """HGNC's gene groups: which genes are a family, a complex, or share a domain.
 
 They are columns of HGNC's complete set. Which groups are close enough to count as a family is
-`genept.perturbations.families`.
+`genept.nomenclature.families`.
 """
 
 from typing import Final

@@ -1,5 +1,10 @@
 """What is meant to be used from outside this package."""
 
+from .families import Flags as Flags
+from .families import Groups as Groups
+from .families import families_of as families_of
+from .families import family_groups as family_groups
+from .families import relatives as relatives
 from .mapping import MappingResult as MappingResult
 from .mapping import Nomenclature as Nomenclature
 from .mapping import mapping_pages as mapping_pages

@@ -16,8 +16,8 @@ import polars as pl
 from genept.benchmarks import Floats
 from genept.datasources import QUESTIONS, Question
 from genept.embeddings import KnownVectors, Spaces
+from genept.nomenclature import Flags, Groups, families_of, relatives
 from genept.perturbations.effects import Effects
-from genept.perturbations.families import Flags, Groups, relatives
 from genept.perturbations.paired_aucs import comparable, mean_aucs
 from genept.perturbations.votes import Variant, Vote
 
@@ -103,7 +103,8 @@ def _scored(
     else:
         kept = ~effects.test
         if split == "families":
-            kept &= ~relatives(effects.perturbations, effects.names, effects.test, groups)
+            families = families_of(effects.perturbations, effects.names, groups)
+            kept &= ~relatives(families, effects.test)
         if not kept.any():
             return
         training = [(effects, kept)]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from genept.benchmarks import Floats
 from genept.common import SourceError
 from genept.datasources import CONTROL, ScreenExpression
+from genept.nomenclature import Flags
 from genept.perturbations.effect_sums import (
     MOST_VALUES,
     PER_CELL,
@@ -25,7 +26,6 @@ from genept.perturbations.effect_sums import (
     log_scaled,
     variance_of,
 )
-from genept.perturbations.families import Flags
 
 FALSE_DISCOVERIES: Final = 0.05
 """Rate of false discoveries within a perturbation, by Benjamini and Hochberg."""

@@ -1,7 +1,7 @@
 """Effects of one question in one screen as arrays, and which perturbations a test may see.
 
 That no test perturbation is in training is decided here; which genes are relatives, in
-`genept.perturbations.families`; how effects are predicted, in `genept.perturbations.votes`.
+`genept.nomenclature.families`; how effects are predicted, in `genept.perturbations.votes`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import polars as pl
 
 from genept.benchmarks import Indices
 from genept.datasources import Question
-from genept.perturbations.families import Flags
+from genept.nomenclature import Flags
 
 
 class LeakError(ValueError):

@@ -30,9 +30,8 @@ from pydantic import (
 from genept.common import SourceError
 from genept.datasources import Style, read_screen
 from genept.datasources.readers import Allowance, ChildResult, Parent, limited, refuse_repeats
-from genept.nomenclature import Nomenclature
+from genept.nomenclature import Flags, Nomenclature
 from genept.perturbations import effect_rules
-from genept.perturbations.families import Flags
 
 TEST_SHARE: Final = 0.2
 """Share of the perturbed genes that is held out, by the hash of the gene."""

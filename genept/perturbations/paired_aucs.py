@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 
 from genept.benchmarks import Floats, Indices
+from genept.nomenclature import Flags
 from genept.perturbations.effects import Effects
-from genept.perturbations.families import Flags
 
 N_DRAWS: Final = 400
 _CHUNK: Final = 50

@@ -13,14 +13,14 @@ import polars as pl
 from genept.datasources import Question, read_gene_groups
 from genept.datasources.download import AvailableFile
 from genept.embeddings import read_spaces
+from genept.nomenclature import Groups, family_groups
 from genept.perturbations.arena import SPACES, VARIANTS, score_screen
-from genept.perturbations.families import Groups, family_groups
 from genept.perturbations.unseen import Model, fit_models, predict_unseen
 from genept.storage import Lake, NewPart, Origin, Part, StoredTable
 
 _CODE: Final = (
     *("genept.datasources.gene_groups", "genept.embeddings.known_vectors"),
-    *("genept.perturbations", "genept.schema.tables"),
+    *("genept.nomenclature.families", "genept.perturbations", "genept.schema.tables"),
 )
 _LIBRARIES: Final = ("numpy", "scikit-learn")
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from genept.benchmarks import Floats, Indices
 from genept.datasources import Question
 from genept.embeddings import Spaces
+from genept.nomenclature import Flags
 from genept.perturbations.effects import Effects
-from genept.perturbations.families import Flags
 from genept.storage import sha256_of
 
 Matrix = NDArray[np.float32]

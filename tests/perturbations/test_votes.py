@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from genept.embeddings import KnownVectors, Spaces
+from genept.nomenclature.families import families_of, family_groups, family_of, relatives
 from genept.perturbations.arena import NAME, TEXT, VARIANTS, score_screen
 from genept.perturbations.effects import Effects, LeakError
-from genept.perturbations.families import family_groups, family_of, relatives
 from genept.perturbations.paired_aucs import AucInterval, ClassPairs, mean_aucs
 from genept.perturbations.unseen import LEAST_PERTURBATIONS, fit_models, predict_unseen
 from genept.perturbations.votes import Vote
@@ -163,9 +163,21 @@ def test_a_gene_group_is_a_family_unless_it_is_too_wide() -> None:
     assert PERTURBED[4] not in groups
     genes, names = PERTURBED[:5], ["ALPHA", "BETA", "GAMMA1", "GAMMA2", "DELTA"]
     test = np.array([True, False, True, False, False])
-    assert relatives(genes, names, test).tolist() == [False, False, False, True, False]
-    assert relatives(genes, names, test, groups).tolist() == [False, True, False, True, False]
-    assert relatives(names, names, test, groups).tolist() == [False, False, False, True, False]
+    assert relatives(families_of(genes, names), test).tolist() == [False, False, False, True, False]
+    assert relatives(families_of(genes, names, groups), test).tolist() == [
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert relatives(families_of(names, names, groups), test).tolist() == [
+        False,
+        False,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_the_family_split_trains_without_gene_groups() -> None:

@@ -1,4 +1,4 @@
-"""Families of perturbed genes: paralogues by the stem of the symbol, and HGNC's gene groups.
+"""Families of genes: paralogues by the stem of the symbol, and HGNC's gene groups.
 
 A split that leaves out the families of the test asks what is known beyond close relatives.
 """
@@ -63,28 +63,47 @@ def family_groups(rows: pl.DataFrame, widest: int = WIDEST_GROUP) -> dict[str, f
     return {gene: frozenset(groups) for gene, groups in by.iter_rows()}
 
 
-def relatives(
-    genes: Sequence[str], names: Sequence[str], test: Flags, groups: Groups | None = None
-) -> Flags:
-    """Find the training perturbations that share a family with one of the test.
+def families_of(
+    genes: Sequence[str], names: Sequence[str], groups: Groups | None = None
+) -> list[frozenset[str]]:
+    """Name the families of each gene.
 
     Parameters
     ----------
     genes, names
-        Ensembl ids and symbols of the perturbed genes, shape (n,).
-    test
-        Whether each is of the test, shape (n,).
+        Ensembl ids and symbols, shape (n,).
     groups
         Groups that count as families; None: stems of symbols alone.
+
+    Returns
+    -------
+    list of frozenset of str
+        Such as ``stem RPL`` and ``group L ribosomal proteins``, shape (n,).
+    """
+    return [
+        frozenset(
+            {f"stem {family_of(name)}"} | {f"group {of}" for of in (groups or {}).get(gene, ())}
+        )
+        for gene, name in zip(genes, names, strict=True)
+    ]
+
+
+def relatives(families: Sequence[frozenset[str]], test: Flags) -> Flags:
+    """Find the genes beyond the test that share a family with one of it.
+
+    Parameters
+    ----------
+    families
+        Families of each gene, as `families_of` names them, shape (n,).
+    test
+        Whether each gene is of the test, shape (n,).
 
     Returns
     -------
     NDArray of bool
         Shape (n,); never one of the test.
     """
-    families = [
-        {f"stem {family_of(name)}"} | {f"group {group}" for group in (groups or {}).get(gene, ())}
-        for gene, name in zip(genes, names, strict=True)
-    ]
-    tested = set[str]().union(*(families[at] for at in np.flatnonzero(test)))
+    tested = set[str]().union(
+        *(own for own, is_test in zip(families, test, strict=True) if is_test)
+    )
     return np.array([not tested.isdisjoint(own) for own in families], np.bool_) & ~test
