@@ -74,3 +74,14 @@ def test_few_databases_are_held(tmp_path: Path, opened: Counter[str]) -> None:
         times = [opened[f"{run}.db"] for run in runs]
         assert times == sorted(times)
         assert times[0] < times[-1]
+
+
+def test_a_commit_waits_for_a_journal_that_a_kill_leaves_whole(tmp_path: Path) -> None:
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        run = job_that_reads(tmp_path).execute_in_process(instance=instance).run_id
+        storage = instance.event_log_storage
+        with held_connections(instance), storage.run_connection(run) as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+        with storage.run_connection(run) as connection:
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
