@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from genept.benchmarks import resampling
-from genept.benchmarks.cell_task import score_cells, too_few_cells
+from genept.benchmarks.cells import score_cells, too_few_cells
 from genept.benchmarks.input_tables import SpaceVectors, TaskInputs, entries, predict, task_inputs
 from genept.benchmarks.scores import Score
 from genept.benchmarks.task_base import Labels, Task, constant

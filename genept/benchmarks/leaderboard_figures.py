@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from genept.benchmarks import plots
-from genept.benchmarks.cell_types import TASK as CELL_TYPES
+from genept.benchmarks.cells import TASK as CELL_TYPES
 from genept.benchmarks.task_scores import (
     MASKED,
     ablations,

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
-from genept.benchmarks.cell_task import CENTRED, CLUSTERS, DECIDING, MIXING, NEIGHBOURS, WHOLE
-from genept.benchmarks.cell_types import TASK as CELL_TYPES
+from genept.benchmarks.cells import CENTRED, CLUSTERS, DECIDING, MIXING, NEIGHBOURS, WHOLE
+from genept.benchmarks.cells import TASK as CELL_TYPES
 from genept.benchmarks.resampling import is_common_control, is_own_control
 from genept.benchmarks.task_registry import TASKS
 from genept.benchmarks.term_weights import TFIDF

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 from planted import a_collection, in_every_space, ingest_parsed, numbered_reference, parsed_of
 
-from genept.benchmarks.cell_task import CLUSTERS, EXPRESSION_CONTROL, MIXING, score_cells
-from genept.benchmarks.cell_types import TASK
+from genept.benchmarks.cells.cell_task import CLUSTERS, EXPRESSION_CONTROL, MIXING, score_cells
+from genept.benchmarks.cells.cell_types import TASK
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 
@@ -91,7 +91,7 @@ def test_the_task_is_run_once(lake: Lake, parts, monkeypatch):
     def refuse(*_):
         raise AssertionError("it is scored already")
 
-    monkeypatch.setattr("genept.benchmarks.cell_task.read_views", refuse)
+    monkeypatch.setattr("genept.benchmarks.cells.cell_task.read_views", refuse)
     assert score_cells(lake, COLLECTION.id, COLLECTION.unit, parts) == first
     fewer = type(parts)(**vars(parts) | {"embeddings": dict(list(parts.embeddings.items())[:1])})
     with pytest.raises(AssertionError, match="already"):

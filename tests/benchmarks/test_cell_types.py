@@ -6,8 +6,8 @@ from scipy.sparse import csr_matrix
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 from sklearn.neighbors import NearestNeighbors
 
-from genept.benchmarks.cell_task import expression_pca
-from genept.benchmarks.cell_types import (
+from genept.benchmarks.cells.cell_task import expression_pca
+from genept.benchmarks.cells.cell_types import (
     _vote,
     adjusted_mutual_information,
     adjusted_rand,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from planted import ingest_parsed, numbered_reference, parsed_of
 
-from genept.benchmarks.cell_task import too_few_cells
+from genept.benchmarks.cells.cell_task import too_few_cells
 from genept.storage.lake import Lake
 
 

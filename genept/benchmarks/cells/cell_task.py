@@ -1,6 +1,6 @@
 """The cell tasks on a collection of the lake: every space beside its controls.
 
-Annotation by neighbours, clustering and mixing are in `genept.benchmarks.cell_types`.
+Annotation by neighbours, clustering and mixing are in `genept.benchmarks.cells.cell_types`.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
 
-from genept.benchmarks.cell_types import (
+from genept.benchmarks.cells.cell_types import (
     MAJORITY_CLASS,
     METRICS,
     N_NEIGHBOURS,
@@ -90,8 +90,8 @@ WHOLE: Final = "all-cells"
 
 _CODE: Final = (
     "genept.benchmarks.task_base",
-    "genept.benchmarks.cell_task",
-    "genept.benchmarks.cell_types",
+    "genept.benchmarks.cells.cell_task",
+    "genept.benchmarks.cells.cell_types",
     "genept.benchmarks.influence",
     "genept.benchmarks.resampling",
     "genept.benchmarks.scores",

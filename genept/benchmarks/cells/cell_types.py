@@ -4,7 +4,7 @@ Annotation is by cosine. One split is that of GenePT's authors, 80/20 at random 
 not stratified: cells of one donor sit on both sides. The other leaves whole groups (donors, lanes)
 out. Structure needs no classifier: agreement of clusters with the types is that of GenePT (k-means,
 as many clusters as types), separation and mixing are in the manner of scIB (Luecken et al. 2022).
-How a collection is scored is in `genept.benchmarks.cell_task`.
+How a collection is scored is in `genept.benchmarks.cells.cell_task`.
 """
 
 from collections.abc import Callable, Sequence
