@@ -4,7 +4,8 @@ Reads published tables. An ablation compares two spaces of one embedder whose re
 part or by their masks; a masked recipe that scores separably worse had been reading its labels.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, pairwise
 from typing import Final, NamedTuple
 
 import polars as pl
@@ -154,10 +155,7 @@ def representations(scores: pl.DataFrame, *, controls: bool = False) -> list[str
 
 
 def spaces_of(scores: pl.DataFrame) -> pl.DataFrame:
-    """The same rows under the name of the space: GenePT-w in a space counts for the space.
-
-    Centred vectors are another way to look at the same space, and are left out.
-    """
+    """The same rows by space: GenePT-w counts for its space; centred vectors are left out."""
     named = scores.filter(~pl.col("representation").str.ends_with(CENTRED))
     return named.with_columns(pl.col("representation").str.strip_suffix(_METHOD))
 
@@ -229,7 +227,20 @@ def recipe_steps(recipes: Iterable[Recipe]) -> list[RecipeStep]:
     """Every pair of recipes that differ by one thing only."""
     every = list(recipes)
     pairs = (_step(fewer, more) for fewer in every for more in every if fewer.id != more.id)
-    return sorted(filter(None, pairs), key=lambda step: (step.adds, step.fewer, step.more))
+    steps = [*filter(None, pairs), *_longer(every)]
+    return sorted(steps, key=lambda step: (step.adds, step.fewer, step.more))
+
+
+def _longer(recipes: Sequence[Recipe]) -> Iterator[RecipeStep]:
+    """Steps from each length of a text to the next."""
+    lengths: dict[tuple[object, ...], list[Recipe]] = {}
+    for recipe in sorted(recipes, key=lambda recipe: recipe.max_tokens):
+        of = (recipe.parts, recipe.masks, recipe.biotypes, recipe.counted_in)
+        lengths.setdefault(of, []).append(recipe)
+    for fewer, more in chain.from_iterable(map(pairwise, lengths.values())):
+        if fewer.max_tokens < more.max_tokens:
+            adds = f"up to {more.max_tokens} tokens instead of {fewer.max_tokens}"
+            yield RecipeStep(fewer.id, more.id, adds)
 
 
 def _step(fewer: Recipe, more: Recipe) -> RecipeStep | None:

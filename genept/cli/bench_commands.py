@@ -101,6 +101,10 @@ def compare_models(
         typer.Option(help="A recipe; repeat for more. [default: the name, the richest available]"),
     ] = None,
     task: Annotated[list[str] | None, typer.Option(help="A task; repeat for more.")] = None,
+    length: Annotated[
+        list[int] | None,
+        typer.Option(min=8, help="Also cut the last recipe to so many tokens; repeat for more."),
+    ] = None,
     forecast: Annotated[
         bool, typer.Option("--forecast", help="Only say what it will cost.")
     ] = False,
@@ -113,7 +117,7 @@ def compare_models(
     platform = Platform(Settings())
     chosen = _chosen_tasks(task)
     with _refusals():
-        spaces = spaces_to_compare(platform, recipe or (), pay=pay)
+        spaces = spaces_to_compare(platform, recipe or (), length or (), pay=pay)
         with _progress() as advance:
             forecasts = forecast_spaces(platform, spaces, advance)
         _print_forecast(forecasts)
@@ -121,8 +125,9 @@ def compare_models(
             return
         with _progress() as advance:
             scored = score_spaces(platform, spaces, chosen, slow_controls=True, advance=advance)
+    cut = {space.recipe: platform.recipe_of(space) for space in spaces if "~" in space.recipe}
     page = render_comparison(
-        results_of(platform, scored), platform.recipes, scored.dimensions,
+        results_of(platform, scored), platform.recipes | cut, scored.dimensions,
         platform.unavailable_spaces, "Text models and spaces of genes compared",
     )  # fmt: skip
     if page is None:

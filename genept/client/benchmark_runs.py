@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 import polars as pl
@@ -72,7 +73,9 @@ class ScoredSpaces:
     added: list[Space]
 
 
-def spaces_to_compare(platform: Platform, recipes: Sequence[str], *, pay: bool) -> list[Space]:
+def spaces_to_compare(
+    platform: Platform, recipes: Sequence[str], lengths: Sequence[int] = (), *, pay: bool
+) -> list[Space]:
     """Every available space that answers which model is best.
 
     Parameters
@@ -81,6 +84,9 @@ def spaces_to_compare(platform: Platform, recipes: Sequence[str], *, pay: bool) 
         The installation.
     recipes
         Recipes of the spaces of texts; none: the name alone, and the richest available.
+    lengths
+        Numbers of tokens to which the texts of the last of the recipes are cut, too; an embedder
+        that reads fewer is left out.
     pay
         Whether spaces of hosted embedders with a price are among them.
 
@@ -99,12 +105,26 @@ def spaces_to_compare(platform: Platform, recipes: Sequence[str], *, pay: bool) 
         platform.recipe_of(Space(MODEL_ID, recipe))
     hosted = platform.hosted.declared
     paid = {id_ for id_, model in hosted.items() if model.dollars_per_million_tokens > 0}
-    return [
+    spaces = [
         space
         for space in platform.known_spaces
         if (space.recipe in chosen if space.has_recipe else not space.is_control)
         and (pay or space.embedder not in paid)
     ]
+    return spaces + [
+        Space(space.embedder, f"{space.recipe}~{length}")
+        for space in spaces
+        if space.is_text and not space.is_control and space.recipe == chosen[-1]
+        for length in lengths
+        if length <= _longest(platform, space.embedder)
+        and length != platform.recipe_of(space).max_tokens
+    ]
+
+
+def _longest(platform: Platform, embedder: str) -> float:
+    """Tokens that an embedder reads; those that are fitted or static read everything."""
+    model = platform.embedders.local.get(embedder) or platform.hosted.declared.get(embedder)
+    return inf if model is None or model.max_tokens is None else model.max_tokens
 
 
 def _richest(platform: Platform) -> list[str]:

@@ -50,20 +50,23 @@ class KnownSpaces(Installation):
         return list({recipe.id: recipe for recipe in (*available, *budgeted)}.values())
 
     def recipe_of(self, space: text.Space) -> text.Recipe:
-        """The recipe of a space, at its embedder's token budget.
+        """The recipe of a space: at its embedder's token budget, or cut to the length it names.
 
         Raises
         ------
         ValueError
             If there is no such recipe, or what it requires has no source here.
         """
-        if space.recipe not in self.recipes:
+        id_, cut, tokens = space.recipe.partition("~")
+        if id_ not in self.recipes:
             raise ValueError(
                 f"space {space.id!r} names no recipe; there are {sorted(self.recipes)}"
             )
-        recipe = self.recipes[space.recipe]
+        recipe = self.recipes[id_]
         if reason := self.knowledge.unavailable(recipe):
             raise ValueError(f"space {space.id!r} cannot be embedded here: {reason}")
+        if cut:
+            return recipe.cut_to(int(tokens))
         return recipe.for_embedder(space.embedder, self.embedders.counted_in(space.embedder))
 
     def recipes_of(self, space: text.Space) -> list[text.Recipe]:

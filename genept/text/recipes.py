@@ -115,6 +115,12 @@ class Recipe(BaseModel):
         givers = [labels.index(label) for label in reversed(self.gives_way)]
         return [position for position in range(len(labels)) if position not in givers] + givers
 
+    def cut_to(self, tokens: int) -> Recipe:
+        """Return the recipe with texts of at most so many tokens, as ``name-go~64``."""
+        if tokens == self.max_tokens:
+            return self
+        return self.model_copy(update={"id": f"{self.id}~{tokens}", "max_tokens": tokens})
+
     def for_embedder(self, embedder: str, counted_in: str = WORDPIECE) -> Recipe:
         """Return the recipe at the token budget of an embedder, in the embedder's own tokens.
 
