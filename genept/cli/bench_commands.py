@@ -125,10 +125,12 @@ def compare_models(
             return
         with _progress() as advance:
             scored = score_spaces(platform, spaces, chosen, slow_controls=True, advance=advance)
+    further = {space.embedder: platform.unavailable(space) for space in platform.further_spaces}
+    lacking = {embedder: why for embedder, why in further.items() if why is not None}
     cut = {space.recipe: platform.recipe_of(space) for space in spaces if "~" in space.recipe}
     page = render_comparison(
         results_of(platform, scored), platform.recipes | cut, scored.dimensions,
-        platform.unavailable_spaces, "Text models and spaces of genes compared",
+        platform.unavailable_spaces | lacking, "Text models and spaces of genes compared",
     )  # fmt: skip
     if page is None:
         raise StoreError(NOTHING)

@@ -105,9 +105,10 @@ def spaces_to_compare(
         platform.recipe_of(Space(MODEL_ID, recipe))
     hosted = platform.hosted.declared
     paid = {id_ for id_, model in hosted.items() if model.dollars_per_million_tokens > 0}
+    further = (space for space in platform.further_spaces if not platform.unavailable(space))
     spaces = [
         space
-        for space in platform.known_spaces
+        for space in (*platform.known_spaces, *further)
         if (space.recipe in chosen if space.has_recipe else not space.is_control)
         and (pay or space.embedder not in paid)
     ]

@@ -103,9 +103,9 @@ def test_lengths_of_one_text_are_steps_from_each_to_the_next():
     whole = load_recipes()["name-ncbi-go"]
     steps = recipe_steps([whole, whole.cut_to(64), whole.cut_to(32), whole.cut_to(512)])
     assert [(step.fewer, step.more, step.adds) for step in steps] == [
+        ("name-ncbi-go~64", "name-ncbi-go", "up to 256 tokens instead of 64"),
         ("name-ncbi-go", "name-ncbi-go~512", "up to 512 tokens instead of 256"),
         ("name-ncbi-go~32", "name-ncbi-go~64", "up to 64 tokens instead of 32"),
-        ("name-ncbi-go~64", "name-ncbi-go", "up to 256 tokens instead of 64"),
     ]
     assert whole.cut_to(whole.max_tokens) is whole
 
