@@ -36,6 +36,7 @@ from .task_base import Labels as Labels
 from .task_base import Task as Task
 from .task_base import constant as constant
 from .task_registry import TASKS as TASKS
+from .task_registry import all_tasks as all_tasks
 from .task_scores import OF_SCORE as OF_SCORE
 from .task_scores import annotated_cells as annotated_cells
 from .task_scores import beside_controls as beside_controls

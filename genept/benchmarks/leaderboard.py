@@ -17,7 +17,7 @@ from genept.benchmarks.cells import score_cells, too_few_cells
 from genept.benchmarks.input_tables import SpaceVectors, TaskInputs, entries, predict, task_inputs
 from genept.benchmarks.scores import Score
 from genept.benchmarks.task_base import Labels, Task, constant
-from genept.benchmarks.task_registry import TASKS
+from genept.benchmarks.task_registry import all_tasks
 from genept.datasources import Collection
 from genept.embeddings import CollectionTables
 from genept.schema.tables import TABLES
@@ -168,7 +168,7 @@ def run_tasks(
     labels: Labels,
     spaces: Sequence[SpaceVectors],
     *,
-    tasks: Mapping[str, Task] = TASKS,
+    tasks: Mapping[str, Task] | None = None,
     together: bool = False,
     slow_controls: bool = False,
     further: Sequence[Part] = (),
@@ -185,7 +185,7 @@ def run_tasks(
     spaces
         Spaces to score, with their vectors.
     tasks
-        Tasks by id.
+        Tasks by id; None: all.
     together, slow_controls
         Whether all spaces are scored as one ensemble, too, and sparse vectors where that takes
         minutes: see `input_tables.entries`.
@@ -204,7 +204,7 @@ def run_tasks(
     parts: list[Part] = [*further]
     remarks: dict[str, str] = {}
     every: list[TaskInputs] = []
-    for task in tasks.values():
+    for task in (all_tasks() if tasks is None else tasks).values():
         inputs = task_inputs(lake, task, labels, spaces)
         if isinstance(inputs, str):
             remarks[task.id] = inputs

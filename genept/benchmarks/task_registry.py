@@ -5,7 +5,7 @@ To add a kind of task, see CONTRIBUTING.
 
 import tomllib
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from genept.benchmarks.gene_tasks import KindTask, PropertyTask
 from genept.benchmarks.pair_tasks import DISJOINT, InteractionTask, PairTask
 from genept.benchmarks.task_base import Task
 from genept.benchmarks.term_tasks import FoldsTask, MembershipTask
+from genept.common import Plugin, SourceError, console, plugins
 
 KINDS: Final[Mapping[str, Callable[..., Task]]] = {
     "property": PropertyTask,
@@ -49,4 +50,36 @@ TASKS: Final[dict[str, Task]] = {
         files("genept.benchmarks").joinpath("gene_tasks.toml").read_text("utf-8")
     ).items()
 }
-"""Tasks by id, in the order of the leaderboard."""
+"""Tasks of this package by id, in the order of the leaderboard."""
+
+
+@cache
+def all_tasks() -> dict[str, Task]:
+    """Return every task on genes, those that other distributions add included.
+
+    They are entry points of group ``genept.tasks``: the name is the task's id, the value the task.
+    One that cannot be loaded is left out, and named once on the terminal.
+
+    Returns
+    -------
+    dict of str to Task
+        By id, in the order of the leaderboard.
+    """
+    tasks = dict(TASKS)
+    for id_, plugin in plugins("genept.tasks").items():
+        try:
+            tasks[id_] = _plugin_task(plugin)
+        except SourceError as error:
+            console.print(f"Left out: {error}", style="yellow", markup=False)
+    return tasks
+
+
+def _plugin_task(plugin: Plugin) -> Task:
+    task = plugin.load()
+    if plugin.name in TASKS:
+        raise plugin.faulty("is a task of genept-platform itself")
+    if not isinstance(task, Task):
+        raise plugin.faulty(f"is no genept.benchmarks.Task but {type(task).__name__}")
+    if task.id != plugin.name:
+        raise plugin.faulty(f"calls itself {task.id!r}")
+    return task

@@ -13,7 +13,7 @@ import polars as pl
 from genept.benchmarks.cells import CENTRED, CLUSTERS, DECIDING, MIXING, NEIGHBOURS, WHOLE
 from genept.benchmarks.cells import TASK as CELL_TYPES
 from genept.benchmarks.resampling import is_common_control, is_own_control
-from genept.benchmarks.task_registry import TASKS
+from genept.benchmarks.task_registry import all_tasks
 from genept.benchmarks.term_weights import TFIDF
 from genept.text import Recipe
 
@@ -62,7 +62,9 @@ def sample_tasks(evaluations: pl.DataFrame) -> pl.DataFrame:
 
 def deciding(results: pl.DataFrame) -> pl.DataFrame:
     """The rows of `benchmark_results` that decide: one score per representation and task."""
-    conditions = [_is(task.id, task.model, task.clean, task.metrics[0]) for task in TASKS.values()]
+    conditions = [
+        _is(task.id, task.model, task.clean, task.metrics[0]) for task in all_tasks().values()
+    ]
     conditions += [
         _is(CLUSTERS, "k-means", WHOLE, "ami"),
         _is(MIXING, NEIGHBOURS, WHOLE, "knn_type_purity"),

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from genept.benchmarks import (
     OF_SCORE,
-    TASKS,
     Task,
+    all_tasks,
     beside_controls,
     in_words,
     report_figures,
@@ -49,7 +49,7 @@ def tasks() -> None:
     """List the tasks on genes, with their labels and the metric that ranks them."""
     rows = (
         (task.id, task.dataset, f"{task.metrics[0]}, {task.model}, {task.clean}", task.title)
-        for task in TASKS.values()
+        for task in all_tasks().values()
     )
     answer.print(plain_table("task", "labels", "ranked by", "question", rows=rows), soft_wrap=False)
 
@@ -142,9 +142,9 @@ def compare_models(
 
 def _chosen_tasks(names: Sequence[str] | None) -> dict[str, Task]:
     """The named tasks, or all; unknown ones are refused."""
-    if unknown := sorted(set(names or ()) - set(TASKS)):
-        raise StoreError(f"unknown tasks {unknown}; known are {sorted(TASKS)}")
-    return {id_: entry for id_, entry in TASKS.items() if not names or id_ in names}
+    if unknown := sorted(set(names or ()) - set(all_tasks())):
+        raise StoreError(f"unknown tasks {unknown}; known are {sorted(all_tasks())}")
+    return {id_: entry for id_, entry in all_tasks().items() if not names or id_ in names}
 
 
 @contextmanager
@@ -229,7 +229,7 @@ def _print(results: pl.DataFrame) -> None:
     decided = beside_controls(results.filter(pl.col("ci_low").is_not_null()))
     for rows in decided.partition_by(OF_SCORE, maintain_order=True):
         ranked = rows.sort("value", descending=True).iter_rows(named=True)
-        task = TASKS.get(rows["task"][0])
+        task = all_tasks().get(rows["task"][0])
         theirs = task.published_scores.items() if task else ()
         published = ((name, f"{value:.3f}", "", "", "published") for name, value in theirs)
         shown = [*map(_cells, ranked), *published]

@@ -74,6 +74,9 @@ def _rows(known: Embedders) -> Iterator[tuple[str, ...]]:
             usable = f"{FILES} of {local.repository}" if local.folder is None else FILES
         size, longest = str(local.dimensions or ""), str(local.max_tokens or "any")
         yield id_, f"here ({local.kind})", size, longest, "", usable
+    for id_, plugin in known.added.items():
+        usable = known.unavailable(id_) or "available"
+        yield id_, plugin.distribution, "", "", "", usable
     for id_, hosted in known.hosted.declared.items():
         usable = "available"
         if known.unavailable(id_):

@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from genept.benchmarks import NAME_ALONE, TASKS, Task, companions, costs_of, fates, run_tasks
+from genept.benchmarks import NAME_ALONE, Task, companions, costs_of, fates, run_tasks
 from genept.client.platform import Platform
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.nomenclature import build_reference_table
@@ -138,7 +138,7 @@ def _richest(platform: Platform) -> list[str]:
 def score_spaces(
     platform: Platform,
     spaces: Sequence[Space],
-    tasks: Mapping[str, Task] = TASKS,
+    tasks: Mapping[str, Task] | None = None,
     *,
     together: bool = False,
     slow_controls: bool = False,

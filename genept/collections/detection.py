@@ -16,7 +16,7 @@ from genept.collections.detected_contents import LabelTable, Look, geo_fields, n
 from genept.collections.sidecar import Sidecar
 from genept.collections.user_collections import local_archives, named_by_owner, user_sources
 from genept.common import SourceError, listed, problems_of
-from genept.datasources import FORMATS, Collection, Source
+from genept.datasources import FORMATS, Collection, Source, options_of, plugin_reader
 from genept.datasources.readers.hdf5 import describe_h5ad
 from genept.nomenclature import Nomenclature
 
@@ -109,10 +109,10 @@ def detect(
 
 def _check_options(format_: str, sidecar: Sidecar) -> None:
     """Refuse options that the format does not have, and values that they cannot have."""
-    if format_ not in FORMATS:
+    if format_ not in FORMATS and plugin_reader(format_) is None:
         raise SourceError(f"there is no format {format_!r}; there are {', '.join(sorted(FORMATS))}")
     try:
-        FORMATS[format_].model_validate(sidecar.options)
+        options_of(format_).model_validate(sidecar.options)
     except ValidationError as error:
         raise SourceError(f"option {problems_of(error)}") from error
 

@@ -21,7 +21,7 @@ from genept.collections import table_rows
 from genept.collections.merging import GeneAxis, column_totals, with_duplicates_grouped
 from genept.collections.shards import IngestTask, get_ready, ingest_shard, spans_of
 from genept.common import SourceError, Workers, console, progress_bar
-from genept.datasources import Collection, parse_collection
+from genept.datasources import Collection, parse_collection, reader_distribution
 from genept.datasources.download import Archives
 from genept.datasources.readers import ParsedCollection, discard_spool
 from genept.nomenclature import Reference
@@ -95,7 +95,8 @@ def ingest(
             "genept.schema.tables",
         ),
         inputs={"reference": reference_version, **sources},
-        settings=collection.model_dump(mode="json", exclude={"optional"}),
+        settings=collection.model_dump(mode="json", exclude={"optional"})
+        | ({"reader": reader} if (reader := reader_distribution(collection.format)) else {}),
     )
 
     request = IngestRequest(archives, collection, open_reference, origin, processes)

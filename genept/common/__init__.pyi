@@ -38,4 +38,6 @@ from .operating_system import started as started
 from .operating_system import sync as sync
 from .operating_system import uptime as uptime
 from .operating_system import write_privately as write_privately
+from .plugins import Plugin as Plugin
+from .plugins import plugins as plugins
 from .settings import Settings as Settings

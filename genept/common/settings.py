@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     openai_base_url: str | None = None
     """Service; none: OpenAI's own."""
     embedders: Path | None = None
-    """TOML file of further hosted embedders."""
+    """TOML file of further text embedders."""
     language_models: Path | None = None
     """TOML file of further language models."""
     embedding_budget: float | None = Field(None, ge=0)

@@ -4,6 +4,7 @@ from .catalogue import FORMATS as FORMATS
 from .catalogue import Catalogue as Catalogue
 from .catalogue import Collection as Collection
 from .catalogue import load_catalogue as load_catalogue
+from .catalogue import options_of as options_of
 from .compounds import COMPOUNDS_SOURCE as COMPOUNDS_SOURCE
 from .compounds import Compound as Compound
 from .compounds import compounds_file as compounds_file
@@ -56,6 +57,9 @@ from .perturbation_labels import PerturbationLabel as PerturbationLabel
 from .perturbation_labels import Question as Question
 from .perturbation_labels import perturbation_files as perturbation_files
 from .perturbation_labels import read_perturbation_labels as read_perturbation_labels
+from .reader_plugins import Reader as Reader
+from .reader_plugins import plugin_reader as plugin_reader
+from .reader_plugins import reader_distribution as reader_distribution
 from .reference_archives import GENCODE_COLUMNS as GENCODE_COLUMNS
 from .reference_archives import GENCODE_RELEASE as GENCODE_RELEASE
 from .reference_archives import GENCODE_SOURCE as GENCODE_SOURCE

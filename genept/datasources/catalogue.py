@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from genept.common import SourceError
 from genept.datasources import format_options
 from genept.datasources.format_options import FormatOptions
+from genept.datasources.reader_plugins import plugin_reader
 from genept.datasources.source import ID, Entry, Source
 from genept.schema import Unit, merge_policy
 
@@ -112,11 +113,28 @@ FORMATS: Final[dict[str, type[FormatOptions]]] = {
 }
 
 
+def options_of(format_: str) -> type[FormatOptions]:
+    """Return the model of a format's options; `ValueError` if there is no such format.
+
+    Parameters
+    ----------
+    format_
+        One of ours, or of another distribution.
+
+    Returns
+    -------
+    type
+    """
+    reader = None if format_ in FORMATS else plugin_reader(format_)
+    if options := reader.options if reader else FORMATS.get(format_):
+        return options
+    raise ValueError(f"unknown format {format_!r}; known are {sorted(FORMATS)}")
+
+
 class Collection(Entry):
     """One data set that is ingested: its format, unit, groups and terms of use.
 
-    `options` are the format's own; they are checked against its model on load,
-    and the parser reads them through that model.
+    `options` are checked against the format's model on load; the parser reads them through it.
     """
 
     id: str = Field(pattern=ID)
@@ -141,22 +159,18 @@ class Collection(Entry):
     @model_validator(mode="after")
     def _policy_suits_unit(self) -> Collection:
         expected = merge_policy(self.unit)
-        if self.duplicate_policy not in (expected, "first", "refuse"):
+        if (policy := self.duplicate_policy) not in (expected, "first", "refuse"):
             raise ValueError(
                 f"columns of one gene in {self.unit} are merged by {expected!r} or refused, "
-                f"not merged by {self.duplicate_policy!r}"
+                f"not merged by {policy!r}"
             )
         return self
 
     @model_validator(mode="after")
     def _options_suit_format(self) -> Collection:
-        if self.format not in FORMATS:
-            raise ValueError(f"unknown format {self.format!r}; known are {sorted(FORMATS)}")
-        options = FORMATS[self.format].model_validate(self.options)
-        if len(self.sources) != options.n_sources:
-            raise ValueError(
-                f"format {self.format!r} takes {options.n_sources} sources, not {len(self.sources)}"
-            )
+        n = options_of(self.format).model_validate(self.options).n_sources
+        if len(self.sources) != n:
+            raise ValueError(f"format {self.format!r} takes {n} sources, not {len(self.sources)}")
         return self
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.common import SourceError, breakage_refused
+from genept.common import SourceError, breakage_refused, plugins
 from genept.datasources import cell_archives, expression_archives
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
 from genept.datasources.format_options import GeoSeriesOptions, Recount3Options
+from genept.datasources.reader_plugins import GROUP, plugin_reader
 from genept.datasources.readers import (
     Head,
     Layout,
@@ -86,7 +87,25 @@ def parse_sources(archives: Archives, collection: Collection) -> ParsedCollectio
         A file cannot be had, or does not hold what the options say.
     """
     with breakage_refused(archives.catalogue.source(collection.sources[0]).title):
-        return PARSERS[collection.format](archives, collection)
+        if collection.format in PARSERS:
+            return PARSERS[collection.format](archives, collection)
+        return _parsed_by_plugin(archives, collection)
+
+
+def _parsed_by_plugin(archives: Archives, collection: Collection) -> ParsedCollection:
+    """Read a collection of a format that another distribution adds; its faults are named."""
+    reader, plugin = plugin_reader(collection.format), plugins(GROUP)[collection.format]
+    if reader is None:
+        raise plugin.faulty("is gone")
+    try:
+        parsed = reader.parse(archives, collection)
+    except SourceError:
+        raise  # it says what is wrong with the file
+    except Exception as error:  # of whatever kind: it is not our code
+        raise plugin.faulty(f"cannot read it ({type(error).__name__}: {error})") from error
+    if not isinstance(parsed, ParsedCollection):
+        raise plugin.faulty(f"returns no ParsedCollection but {type(parsed).__name__}")
+    return parsed
 
 
 def parse_geo_series(archives: Archives, collection: Collection) -> ParsedCollection:

@@ -1,52 +1,34 @@
 """The text embedders of an installation: those of this machine, and the hosted.
 
-Both are declared in `embedders.toml` and in files of the user.
+They are declared in `embedders.toml` and in files of the user; other distributions add further
+ones by entry points.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, cast
 
-from genept.common import Settings
+from genept.common import Plugin, Settings, SourceError, plugins
 from genept.datasources.download import Archives
 from genept.storage import sha256_of
 from genept.text.embedder_entries import embedder_files
-from genept.text.embedders import Space, TextEmbedder
+from genept.text.embedders import Space, TextEmbedder, UnusableModelError
 from genept.text.hosted import HostedEmbedders
 from genept.text.limits import ESTIMATED, WORDPIECE, WORDS
 from genept.text.local import (
     MODEL_ID,
     BertEmbedder,
     LocalModel,
+    Resources,
     files_of,
     load_local_models,
     local_model,
     missing_files,
     open_local_model,
+    open_plugin,
 )
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a local embedder may use to open its model.
-
-    Parameters
-    ----------
-    archives
-        Opens the archives of the catalogue; None: there are none.
-    folder
-        Where it may keep files of its own.
-    threads
-        Threads of one inference.
-    """
-
-    archives: Archives | None
-    folder: Path
-    threads: int
 
 
 class Embedders:
@@ -75,6 +57,13 @@ class Embedders:
         """The declared embedders of this machine."""
         return load_local_models(*embedder_files(self._settings))
 
+    @cached_property
+    def added(self) -> Mapping[str, Plugin]:
+        """Embedders that other distributions add, where no declaration has their id."""
+        declared = {*self.local, *self.hosted.declared}
+        found = plugins("genept.embedders")
+        return {id_: plugin for id_, plugin in found.items() if id_ not in declared}
+
     @property
     def minilm(self) -> BertEmbedder:
         """The local embedder that counts WordPiece tokens, and that cell sentences are for."""
@@ -84,6 +73,8 @@ class Embedders:
         """Why an embedder cannot be used here; None if it can."""
         if id_ in self.local:
             return missing_files(self.local[id_], self._settings.mirrors)
+        if id_ not in self.hosted.declared and id_ in self.added:
+            return self._fault(self.added[id_])
         if id_ not in self.hosted.declared:
             return f"there is no text embedder {id_!r}: see `genept embedders list`"
         return self.hosted.unavailable(id_)
@@ -93,17 +84,30 @@ class Embedders:
 
         Raises
         ------
-        ValueError
+        RefusedEmbeddingError
             There is none of that id, its files are not here, or it is a hosted one and there is no
             key for it.
         """
         if id_ in self.hosted.declared:
             return self.hosted.open(id_)
         if why := self.unavailable(id_):
-            raise ValueError(why)
+            raise UnusableModelError(why)
         if id_ not in self._opened:
-            self._opened[id_] = self._open_local(self.local[id_])
+            self._opened[id_] = (
+                self._open_local(self.local[id_])
+                if id_ in self.local
+                else open_plugin(self.added[id_], self._resources)
+            )
         return self._opened[id_]
+
+    @staticmethod
+    def _fault(plugin: Plugin) -> str | None:
+        """Why an embedder of another distribution cannot be loaded; None if it can."""
+        try:
+            plugin.load()
+        except SourceError as error:
+            return str(error)
+        return None
 
     def tried(self, entry: Mapping[str, Any]) -> TextEmbedder:
         """Open a local model that is not declared yet; see `genept.text.local.open_local_model`."""
@@ -144,11 +148,12 @@ class Embedders:
                     "service": declared.base_url or self.hosted.base_url,
                 }
             )  # fmt: skip
-        return ""
+        return self.added[id_].distribution if id_ in self.added else ""
 
     def spaces(self, recipes: Iterable[str]) -> list[Space]:
         """Every recipe embedded by every embedder; built only if named in the settings."""
-        return [Space(id_, recipe) for id_ in self.local for recipe in recipes]
+        ids = (*self.local, *self.added)
+        return [Space(id_, recipe) for id_ in ids for recipe in recipes]
 
     def sources(self, id_: str) -> list[str]:
         """Archives of the catalogue that an embedder is opened from."""

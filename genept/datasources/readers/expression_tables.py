@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.common import SourceError, listed
-from genept.datasources.catalogue import FORMATS, Collection
+from genept.datasources.catalogue import Collection, options_of
 from genept.datasources.download import Archives
 from genept.datasources.format_options import GctOptions, TableOptions, TextOptions
 from genept.datasources.readers.assembly import Matrix, assembled, split_gene_names
@@ -76,7 +76,7 @@ def parse_oriented(
     ParsedCollection
         Observations × genes, in the collection's unit.
     """
-    options = FORMATS[collection.format].model_validate(collection.options)
+    options = options_of(collection.format).model_validate(collection.options)
     if not isinstance(options, TextOptions):
         raise TypeError(f"format {collection.format!r} is no text")
     return _parsed(archives, collection, options, genes_in)

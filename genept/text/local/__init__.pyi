@@ -16,3 +16,6 @@ from .model_files import PublishedFiles as PublishedFiles
 from .model_files import files_of as files_of
 from .model_files import missing_files as missing_files
 from .opening import open_local_model as open_local_model
+from .plugin_embedders import PluginEmbedder as PluginEmbedder
+from .plugin_embedders import Resources as Resources
+from .plugin_embedders import open_plugin as open_plugin

