@@ -125,13 +125,13 @@ def ui(
 def worker(
     name: Annotated[str | None, typer.Option(help="Of the worker, in Prefect's UI.")] = None,
 ) -> None:
-    """Run the flows that ask and pay hosted embedders, for the Prefect server of PREFECT_API_URL.
+    """Run the flows that ask and pay hosted models, for the Prefect server of PREFECT_API_URL.
 
     Without a server of your own you need none: a run that has something to embed starts both.
     """
     if "PREFECT_API_URL" not in os.environ:
         raise StoreError("PREFECT_API_URL is not set: it names the Prefect server to work for")
-    from orchestration.prefect_flows import work
+    from orchestration.prefect_worker import work
 
     work(name)
 

@@ -1,21 +1,16 @@
-"""The Prefect flows for what is remote, slow or paid, and the worker that runs them.
+"""The Prefect flows for what is remote, slow or paid.
 
-A flow gets the id of an embedder and the key of a part of the lake. Everything else comes from the
-settings of its own process, which may be on another machine. It keeps vectors and payments in the
-store and publishes nothing. `orchestration.remote_embedding` launches the flows.
-
-`genept worker` runs the flows. It needs the platform's settings and `PREFECT_API_URL`, with
-`PREFECT_API_AUTH_STRING` for a server that requires a key.
+A flow gets the id of an embedder or language model and the key of an object with what it is asked.
+Everything else comes from the settings of its own process, which may be on another machine. It
+keeps vectors, replies and payments in the store and publishes nothing.
+`orchestration.remote_embedding` launches the flows, and `orchestration.prefect_worker` runs them.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from prefect import flow, get_client, task
 from prefect.artifacts import create_table_artifact
@@ -24,13 +19,13 @@ from prefect.futures import PrefectFuture, wait
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from genept.common import Settings
+from genept.common import Settings, StoreError
+from genept.language_models import ChatBudget, LanguageModels, RefusedChatError, get_chats
 from genept.storage import get_table, open_store
 from genept.text import (
     Budget,
-    EmbedBatch,
     HostedEmbedders,
-    HostedModel,
+    Payment,
     PendingBatchesError,
     RateLimits,
     RefusedEmbeddingError,
@@ -44,15 +39,10 @@ if TYPE_CHECKING:
 NAME: Final = "genept"
 """The work pool and the deployments of the flows have this name."""
 
+T = TypeVar("T")
+REFUSED: Final = (RefusedEmbeddingError, RefusedChatError)
+
 RETRY_DELAYS: Final[list[float]] = [1, 5, 30]
-
-CRASH: Final = "genept: crash silent flow runs"
-
-HEARTBEAT_SECONDS: Final = 30
-"""How often a flow run says that it is alive; Prefect allows no less."""
-
-SILENT_FOR: Final = timedelta(seconds=90)
-"""A flow run that says nothing for so long has lost its process, and counts as crashed."""
 
 PARTS: Final = 10
 """A tenth of a minute's allowance may be used at once; the rest is spread over the minute."""
@@ -89,7 +79,34 @@ def collect_batches(embedder: str, vectors: str) -> None:
         pass  # opening the budget collects them
 
 
-FLOWS: Final = (embed_texts, collect_batches)
+@flow(name="complete-chats")
+def complete_chats(model: str, answers: str, chats: str) -> None:
+    """Complete the chats of a list that have no outcome yet.
+
+    Parameters
+    ----------
+    model
+        Id of a hosted language model.
+    answers
+        Where its replies are expected: prefix of keys in the bucket.
+    chats
+        Key of the list of chats in the bucket.
+    """
+    settings = Settings()
+    models = LanguageModels(settings)
+    with models.open(model) as service:
+        cache = models.cache(service, open_store(settings, "writer"))
+        _require_place(model, cache.prefix, answers)
+        pace, limit = ServicePace(service.declared), models.spending_limit
+        budget = ChatBudget(service, cache, limit, str(flow_run.id), print, pace)
+        try:
+            with budget:
+                budget.pay_all(get_chats(cache.store, chats), _as_tasks)
+        finally:
+            _report_spent(model, budget.payments, "model", "chats")
+
+
+FLOWS: Final = (embed_texts, collect_batches, complete_chats)
 
 
 @contextmanager
@@ -99,36 +116,44 @@ def _paying(embedder_id: str, vectors: str) -> Iterator[Budget]:
     hosted = HostedEmbedders.of(settings)
     embedder = hosted.open(embedder_id)
     cache = VectorCache(open_store(settings, "writer"), settings.product, embedder)
-    if cache.prefix != vectors:
-        raise RefusedEmbeddingError(
-            f"{embedder_id}: this worker would keep its vectors in {cache.prefix}, and they are "
-            f"expected in {vectors}: its settings (product, embedders, address of the service) "
-            "are not those of Dagster's code server"
-        )
-    budget = Budget(
-        embedder,
-        cache,
-        hosted.spending_limit,
-        str(flow_run.id),
-        print,
-        ServicePace(embedder.declared),
-    )
+    _require_place(embedder_id, cache.prefix, vectors)
+    pace, limit = ServicePace(embedder.declared), hosted.spending_limit
+    budget = Budget(embedder, cache, limit, str(flow_run.id), print, pace)
     try:
         with budget, suppress(PendingBatchesError):  # no failure: the texts are under way
             yield budget
     finally:
-        spent = {
-            "embedder": embedder_id,
-            "texts": sum(payment.n_texts for payment in budget.payments),
-            "requests": sum(payment.n_requests for payment in budget.payments),
-            "tokens": sum(payment.tokens for payment in budget.payments),
-            "dollars": round(sum(payment.dollars for payment in budget.payments), 6),
-            "under way": sum(len(job.addresses) for job in jobs_of(cache) if not job.faults),
-        }
-        create_table_artifact([spent], f"spent-{embedder_id}".replace(".", "-"))
+        under_way = sum(len(job.addresses) for job in jobs_of(cache) if not job.faults)
+        more = {"under way": under_way}
+        _report_spent(embedder_id, budget.payments, "embedder", "texts", **more)
 
 
-def _as_tasks(requests: Sequence[Sequence[str]], pay: EmbedBatch, at_once: int) -> None:
+def _require_place(id_: str, place: str, expected: str) -> None:
+    if place != expected:
+        raise StoreError(
+            f"{id_}: this worker would keep what it is answered in {place}, and that is "
+            f"expected in {expected}: its settings (product, declarations, address of the service) "
+            "are not those of Dagster's code server"
+        )
+
+
+def _report_spent(
+    id_: str, payments: Sequence[Payment], payer: str, what: str, **more: int
+) -> None:
+    spent: dict[str, Any] = {
+        payer: id_,
+        what: sum(payment.n_texts for payment in payments),
+        "requests": sum(payment.n_requests for payment in payments),
+        "tokens": sum(payment.tokens for payment in payments),
+        "dollars": round(sum(payment.dollars for payment in payments), 6),
+        **more,
+    }
+    if payer == "model":
+        spent["output tokens"] = sum(payment.output_tokens for payment in payments)
+    create_table_artifact([spent], f"spent-{id_}".replace(".", "-"))
+
+
+def _as_tasks(requests: Sequence[T], pay: Callable[[T], None], at_once: int) -> None:
     """Run requests as tasks of this flow run, each tried again with backoff."""
 
     @task(
@@ -156,7 +181,23 @@ def _as_tasks(requests: Sequence[Sequence[str]], pay: EmbedBatch, at_once: int) 
 
 def _is_worth_retrying(_task: object, _run: object, state: State[Any]) -> bool:
     """Whether a retry may succeed: not after a spent budget, a refused key or another model."""
-    return not isinstance(state.result(raise_on_failure=False), RefusedEmbeddingError)
+    return not isinstance(state.result(raise_on_failure=False), REFUSED)
+
+
+class Paced(Protocol):
+    """What a service allows for one of its models in a minute."""
+
+    @property
+    def id(self) -> str:
+        """Of the model."""
+
+    @property
+    def requests_per_minute(self) -> int:
+        """Requests."""
+
+    @property
+    def tokens_per_minute(self) -> int:
+        """Tokens."""
 
 
 class ServicePace:
@@ -172,7 +213,7 @@ class ServicePace:
         The model.
     """
 
-    def __init__(self, declared: HostedModel) -> None:
+    def __init__(self, declared: Paced) -> None:
         self._declared = declared
         self._limits: dict[str, int] = {}
         self.adapt(RateLimits(None, None))
@@ -208,61 +249,3 @@ class ServicePace:
 
 def _bucket(per_minute: int) -> int:
     return max(1, per_minute // PARTS)
-
-
-def register() -> None:
-    """Tell the server of the work pool, the deployments, and when a flow run counts as crashed."""
-    from prefect.automations import Automation
-    from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.client.schemas.objects import StateType
-    from prefect.deployments.runner import RunnerDeployment
-    from prefect.events.actions import ChangeFlowRunState
-    from prefect.events.schemas.automations import EventTrigger, Posture
-    from prefect.events.schemas.events import ResourceSpecification
-    from prefect.types.entrypoint import EntrypointType
-    from prefect.workers.process import ProcessWorker
-
-    with get_client(sync_client=True) as client:
-        template = ProcessWorker.get_default_base_job_template()
-        client.create_work_pool(
-            WorkPoolCreate(name=NAME, type="process", base_job_template=template), overwrite=True
-        )
-        known = client.read_automations_by_name(CRASH)
-    for declared in FLOWS:
-        deployment = declared.to_deployment(
-            NAME, work_pool_name=NAME, entrypoint_type=EntrypointType.MODULE_PATH
-        )
-        cast(RunnerDeployment, deployment).apply()  # no coroutine: nothing is awaited here
-    if not known:
-        ended = ("Completed", "Failed", "Cancelled", "Crashed")
-        heartbeat = "prefect.flow-run.heartbeat"
-        Automation(
-            name=CRASH,
-            trigger=EventTrigger(
-                after={heartbeat},
-                expect={heartbeat, *(f"prefect.flow-run.{state}" for state in ended)},
-                match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
-                for_each={"prefect.resource.id"},
-                posture=Posture.Proactive,
-                threshold=1,
-                within=SILENT_FOR,
-            ),
-            actions=[ChangeFlowRunState(state=StateType.CRASHED, message="its process was lost")],
-        ).create()
-
-
-def work(name: str | None = None) -> None:
-    """Register the flows, then run what is launched, until this process is interrupted.
-
-    Parameters
-    ----------
-    name
-        Of the worker; None: one that Prefect makes.
-    """
-    from prefect.workers.process import ProcessWorker
-
-    os.environ |= Settings().environment()  # a flow run starts in a folder of its own
-    os.environ["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] = str(HEARTBEAT_SECONDS)
-    register()
-    probed = "PREFECT_WORKER_WEBSERVER_PORT" in os.environ  # by Compose or Kubernetes
-    asyncio.run(ProcessWorker(work_pool_name=NAME, name=name).start(with_healthcheck=probed))

@@ -1,4 +1,4 @@
-"""Texts of hosted embedders are embedded by Prefect flows, launched by the step that wants them.
+"""Texts of hosted embedders, and chats, are answered by Prefect flows that the step launches.
 
 With `PREFECT_API_URL`, flows run where the workers of that server are. Without, a server on
 loopback and a worker are started for as long as there is something to embed; that server requires a
@@ -12,7 +12,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from genept.common import Settings, StoreError, console, private_folder
-from genept.storage import Part, get_table, open_store
+from genept.language_models import AnswerCache, Chat, ChatService, CompleteRemotely, put_chats
+from genept.storage import ObjectStore, Part, get_table, open_store
 from genept.text import EmbedRemotely, MeteredEmbedder, VectorCache, all_payments, jobs_of
 from orchestration.run_metrics import METER
 from orchestration.services import Service
@@ -69,11 +70,46 @@ def _embed(settings: Settings, embedder: MeteredEmbedder, texts: Part) -> None:
         if cache.missing(wanted):
             parameters["part"] = texts.key
             runs.append(server.run(context, "embed-texts", parameters))
-    payments = all_payments(cache.store, settings.product)
-    paid = [payment for payment in payments if payment.run_id in runs]
-    METER.add(sum(payment.tokens for payment in paid))
+    _report_paid(context, cache.store, settings.product, embedder.id, runs)
+
+
+def complete_remotely(settings: Settings) -> CompleteRemotely:
+    """What has chats of hosted language models completed by a flow, and waits for it.
+
+    Parameters
+    ----------
+    settings
+        Of the installation; a worker that is started here gets them.
+
+    Returns
+    -------
+    callable
+        See `genept.language_models.CompleteRemotely`.
+    """
+    return partial(_complete, settings)
+
+
+def _complete(
+    settings: Settings, service: ChatService, cache: AnswerCache, chats: Sequence[Chat]
+) -> None:
+    context = dg.AssetExecutionContext.get()
+    console.print(f"  asking {service.id}: a Prefect flow", markup=False)
+    key = put_chats(cache.store, settings.product, chats)
+    parameters = {"model": service.id, "answers": cache.prefix, "chats": key}
+    with _server(settings) as server:
+        run = server.run(context, "complete-chats", parameters)
+    cache.store.delete([key])
+    _report_paid(context, cache.store, settings.product, service.id, [run])
+
+
+def _report_paid(
+    context: dg.AssetExecutionContext, store: ObjectStore, product: str, id_: str, runs: list[str]
+) -> None:
+    """What the flow runs paid, in the metrics of the run and the metadata of the asset."""
+    paid = [payment for payment in all_payments(store, product) if payment.run_id in runs]
+    METER.add(sum(payment.tokens + payment.output_tokens for payment in paid))
     dollars = sum(payment.dollars for payment in paid)
-    context.add_asset_metadata({f"dollars paid to {embedder.id}": round(dollars, 6)})
+    context.add_asset_metadata({f"dollars paid to {id_}": round(dollars, 6)})
 
 
 @contextmanager

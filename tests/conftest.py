@@ -25,6 +25,7 @@ settings.load_profile("genept")
 
 LONGEST = (
     *("test_release_job", "test_hosted_embedding", "test_pending_batches", "test_partitions"),
+    "test_complete_chats",
     *("test_dask", "test_simulation_seeds", "test_nightly", "test_held", "test_commands"),
 )
 """Modules whose tests take half a minute or more, in this order."""

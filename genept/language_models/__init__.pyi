@@ -6,6 +6,8 @@ from .answer_formats import FormatError as FormatError
 from .chat_budget import ChatBudget as ChatBudget
 from .chat_budget import ChatBudgetError as ChatBudgetError
 from .chat_budget import unfinished as unfinished
+from .chat_lists import get_chats as get_chats
+from .chat_lists import put_chats as put_chats
 from .chat_service import ChatAnswer as ChatAnswer
 from .chat_service import ChatService as ChatService
 from .chats import Chat as Chat
@@ -16,6 +18,7 @@ from .chats import RefusedChatError as RefusedChatError
 from .chats import Reply as Reply
 from .chats import SamplingOptions as SamplingOptions
 from .completion import ChatForecast as ChatForecast
+from .completion import CompleteRemotely as CompleteRemotely
 from .completion import complete as complete
 from .completion import forecast_chats as forecast_chats
 from .completion import in_threads as in_threads

@@ -19,6 +19,10 @@ from genept.language_models.chats import Chat, ChatError, ChatOutcome
 from genept.text import plain_loop
 from genept.text.hosted import SpendingLimit
 
+CompleteRemotely = Callable[[ChatService, AnswerCache, Sequence[Chat]], None]
+"""Has chats completed elsewhere: their replies are in the cache when it returns. Raises `ChatError`
+if they are not."""
+
 
 def complete(
     service: ChatService,
@@ -26,6 +30,7 @@ def complete(
     chats: Sequence[Chat],
     spending_limit: SpendingLimit | None = None,
     runner: ChatRunner = plain_loop,
+    remote: CompleteRemotely | None = None,
 ) -> list[ChatOutcome]:
     """Complete chats; only requests without a stored reply are sent.
 
@@ -41,6 +46,8 @@ def complete(
         What a hosted model may cost; None: no limit.
     runner
         Runs the requests.
+    remote
+        Has the chats of a hosted model completed; None: it is asked from here.
 
     Returns
     -------
@@ -52,7 +59,13 @@ def complete(
     ChatError
         A request could not be made, or was not answered; what was answered is kept.
     """
-    if missing := unfinished(cache, chats):
+    missing = unfinished(cache, chats)
+    if missing and remote and service.declared.weights is None:
+        remote(service, cache, missing)
+        cache.refresh()
+        if left := unfinished(cache, chats):  # never paid for from here, too
+            raise ChatError(f"{service.id}: {len(left)} chats have no answer still")
+    elif missing:
         with progress_bar(f"asking: {service.id}", len(missing)) as advance:
             if service.declared.weights is None:
                 run_id, limit = f"run-{secrets.token_hex(8)}", spending_limit or SpendingLimit()

@@ -17,8 +17,10 @@ from pydantic import SecretStr
 
 from genept.language_models.answer_formats import AnswerFormat
 from genept.language_models.chat_budget import ChatBudget, ChatBudgetError, unfinished
+from genept.language_models.chat_lists import get_chats, put_chats
 from genept.language_models.chats import Chat, ChatError, RefusedChatError, SamplingOptions
 from genept.language_models.completion import complete, forecast_chats, in_threads
+from genept.language_models.prompts import load_prompts
 from genept.storage.lake import Lake
 from genept.text.hosted.budget import Budget, BudgetError
 from genept.text.hosted.hosted_models import HostedModel, SpendingLimit
@@ -326,3 +328,25 @@ def test_after_a_kill_only_what_was_under_way_is_asked_again(
     payments = all_payments(object_store, settings["product"])
     assert sum(payment.n_texts for payment in payments) == N_CHATS
     assert "sk-planted" not in ended.stdout + ended.stderr
+
+
+def test_a_list_of_chats_is_read_as_it_was_stored(object_store, store_prefix):
+    prompt = load_prompts()["gene-dimension"]
+    values = dict.fromkeys(("symbol", "name", "dimension", "texts"), "é")
+    chats = [*CHATS, Chat("How much?", "x", SamplingOptions(seed=3), GIFT), prompt.chat(values)]
+    key = put_chats(object_store, store_prefix, chats)
+    assert get_chats(object_store, key) == chats
+    assert put_chats(object_store, store_prefix, chats) == key
+
+
+def test_what_is_completed_elsewhere_is_not_asked_from_here(service, hosted, new_cache):
+    def elsewhere(_service, cache, chats):
+        complete(hosted(), new_cache(hosted()), chats[:n_completed])
+
+    n_completed = 5
+    outcomes = complete(hosted(), new_cache(hosted()), CHATS, remote=elsewhere)
+    assert len(service.bodies) == len(outcomes) == 5
+    n_completed = 2
+    with pytest.raises(ChatError, match="3 chats have no answer still"):
+        complete(hosted(), new_cache(hosted()), questions(10)[5:], remote=elsewhere)
+    assert len(service.bodies) == 7

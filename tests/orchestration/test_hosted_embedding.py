@@ -21,7 +21,7 @@ from installations import PROJECT
 from loopback_openai import LoopbackService, hashed, serving
 from prefect_server import kill_all, prefect_server
 
-from genept.text.embedders import RefusedEmbeddingError
+from genept.common import StoreError
 from genept.text.hosted.ledger import all_payments
 from orchestration.prefect_flows import embed_texts
 
@@ -190,7 +190,7 @@ def test_requests_are_paced_by_limits_of_the_server_which_the_service_may_lower(
 def test_a_worker_that_would_keep_vectors_elsewhere_asks_nobody(step, service, monkeypatch):
     for name, value in step.environment().items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(RefusedEmbeddingError, match="expected in another/place"):
+    with pytest.raises(StoreError, match="expected in another/place"):
         embed_texts.fn("loopback", "another/place", "lake/part.parquet")
     assert not service.requests
 

@@ -1,6 +1,7 @@
 """A program that completes chats with a hosted model; for tests that kill it.
 
-Its arguments are a file with settings, and how many chats. Its last line is the answers as JSON.
+Its arguments are a file with settings, how many chats, and ``step`` if it is to be a step of a
+Dagster run, which launches a flow. Its last line is the result as JSON.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from genept.common import Settings
-from genept.language_models import Chat, LanguageModels, complete
+from genept.language_models import Chat, CompleteRemotely, LanguageModels, complete
 from genept.storage import open_store
 
 
@@ -18,13 +20,38 @@ def questions(number: int) -> list[Chat]:
     return [Chat(f"What does gene {i} do?") for i in range(number)]
 
 
-def main() -> None:
-    settings = Settings(**json.loads(Path(sys.argv[1]).read_text()))
+def answers(settings: Settings, number: int, remote: CompleteRemotely | None) -> list[str | None]:
     models = LanguageModels(settings)
     with models.open("loopback") as service:
         cache = models.cache(service, open_store(settings, "writer"))
-        outcomes = complete(service, cache, questions(int(sys.argv[2])), models.spending_limit)
-    print(json.dumps([outcome.text for outcome in outcomes]))  # noqa: T201 - the parent reads it
+        asked = questions(number)
+        outcomes = complete(service, cache, asked, models.spending_limit, remote=remote)
+    return [outcome.text for outcome in outcomes]
+
+
+def step(settings: Settings, number: int) -> dict[str, Any]:
+    """Complete chats as a step of a run; what is in the event log of it."""
+    import dagster as dg
+
+    from orchestration.remote_embedding import complete_remotely
+
+    @dg.asset
+    def answered():  # type: ignore[no-untyped-def]  # Dagster resolves names in annotations
+        texts = answers(settings, number, complete_remotely(settings))
+        return dg.MaterializeResult(metadata={"answers": texts})
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([answered], instance=instance)
+    (event,) = result.asset_materializations_for_node("answered")
+    metadata = {name: value.value for name, value in event.metadata.items()}
+    return metadata | {"prefect": "prefect" in sys.modules}
+
+
+def main() -> None:
+    settings = Settings(**json.loads(Path(sys.argv[1]).read_text()))
+    number = int(sys.argv[2])
+    result = step(settings, number) if sys.argv[3:] == ["step"] else answers(settings, number, None)
+    print(json.dumps(result))  # noqa: T201 - the parent reads it
 
 
 if __name__ == "__main__":
