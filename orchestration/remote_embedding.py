@@ -142,7 +142,7 @@ def _server(settings: Settings) -> Iterator[PrefectServer]:
         start("Prefect server", ["prefect", "server", "start", *at], server.is_healthy)
         server.cancel_all()  # what a killed run left must not begin now
         ready = partial(server.has_worker, worker)
-        start("Prefect worker", ["genept", "worker", "--name", worker], ready)
+        start("Prefect worker", ["genept.cli", "worker", "--name", worker], ready)
         stack.callback(server.wait_until_idle)  # a cancelled flow run keeps what it is paid for
         yield server
 
