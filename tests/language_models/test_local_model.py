@@ -15,6 +15,7 @@ from genept.language_models.answer_formats import AnswerFormat
 from genept.language_models.chats import Chat, RefusedChatError, SamplingOptions
 from genept.language_models.completion import complete
 from genept.language_models.declared_models import load_language_models
+from genept.language_models.games import DonorGame, language_agents, play
 from genept.language_models.local_server import missing_extra, unpacked_weights
 from genept.language_models.model_registry import LanguageModels
 from genept.text.hosted.ledger import all_payments
@@ -78,6 +79,19 @@ def test_answers_are_the_same_for_one_seed_and_others_for_another(service):
     assert text(temperature=1.0, seed=8) != drawn
     assert text(temperature=1.0, seed=7) == drawn
     assert text() == greedy
+
+
+def test_it_plays_the_donor_game_within_its_rules(service, object_store, store_prefix):
+    game = DonorGame(n_agents=2, n_generations=1, n_rounds=1)
+    cache = AnswerCache(object_store, store_prefix, service)
+    sampling = SamplingOptions(temperature=0.8, max_output_tokens=120)
+
+    def ask(chat):
+        return complete(service, cache, [chat])[0]
+
+    result = play(game, *language_agents(game, ask, sampling))
+    assert all(0 <= move.given <= 10 for move in result.moves)
+    assert len(result.moves) == 2
 
 
 def test_the_server_is_on_loopback_and_requires_its_key(service):

@@ -7,6 +7,8 @@ from .donor_rules import GameResult as GameResult
 from .donor_rules import GenerationScore as GenerationScore
 from .donor_rules import Move as Move
 from .donor_rules import Situation as Situation
+from .language_agents import LanguageAgent as LanguageAgent
+from .language_agents import language_agents as language_agents
 from .scripted_agents import SCRIPTED as SCRIPTED
 from .scripted_agents import ScriptedAgent as ScriptedAgent
 from .scripted_agents import imitate as imitate

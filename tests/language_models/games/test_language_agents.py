@@ -1,0 +1,87 @@
+"""Agents of the Donor Game that ask a language model, on loopback."""
+
+import re
+from collections import Counter
+
+import pytest
+from loopback_chats import question
+
+from genept.language_models.chats import ChatError
+from genept.language_models.completion import complete
+from genept.language_models.games.donor_game import play
+from genept.language_models.games.donor_rules import DonorGame
+from genept.language_models.games.language_agents import language_agents
+
+SMALL = DonorGame(n_agents=4, n_generations=2, n_rounds=3)
+
+
+def is_move(body):
+    return "response_format" in body
+
+
+@pytest.fixture
+def ask(hosted, new_cache):
+    client = hosted()
+    cache = new_cache(client)
+    return lambda chat: complete(client, cache, [chat])[0]
+
+
+def test_a_model_that_gives_half_does_as_the_scripted_agent(service, ask):
+    service.write = lambda body: (
+        '{"thought": "half", "percent": 50}' if is_move(body) else "I give\n half."
+    )
+    founders, learn = language_agents(SMALL, ask)
+    result = play(SMALL, founders, learn)
+    for score in result.scores:
+        assert score.wealth == pytest.approx([10 * 1.5**3] * 4)
+        assert set(score.strategies) == {"I give half."}
+        assert score.n_faults == 0
+
+
+def test_a_donor_is_shown_what_it_may_know(service, ask):
+    service.write = lambda body: (
+        '{"thought": "", "percent": 20}' if is_move(body) else "I give little."
+    )
+    founders, learn = language_agents(SMALL, ask)
+    play(SMALL, founders, learn)
+    moves = [body for body in service.bodies if is_move(body)]
+    assert "The recipient has not been a donor yet." in question(moves[0])
+    assert "You have 10.00 units" in question(moves[0])
+    assert all("Your strategy: I give little." in m["messages"][0]["content"] for m in moves)
+    lengths = Counter(len(re.findall("gave 20 percent", question(move))) for move in moves)
+    assert lengths == {0: 8, 1: 8, 2: 8}
+    assert not any("round" in question(move) for move in moves), "the end is not announced"
+    learners = [question(body) for body in service.bodies if not is_move(body)]
+    assert [text.count("- I give little.") for text in learners] == [0, 0, 0, 0, 2, 2]
+
+
+def test_more_than_all_is_out_of_form_and_then_a_fault(service, ask):
+    service.write = lambda body: (
+        '{"thought": "generous", "percent": 130}' if is_move(body) else "I give more than all."
+    )
+    founders, learn = language_agents(SMALL, ask)
+    result = play(SMALL, founders, learn)
+    assert all(move.given == 0 and "nan" in move.fault for move in result.moves)
+    assert [score.n_faults for score in result.scores] == [12, 12]
+    assert sum(map(is_move, service.bodies)) == 3 * 24
+
+
+def test_a_game_that_is_played_again_asks_for_nothing(service, ask):
+    def write(body):
+        if is_move(body):
+            return f'{{"thought": "", "percent": {body["seed"] % 101}}}'
+        return f"Strategy {body['seed']}."
+
+    service.write = write
+    results = [play(SMALL, *language_agents(SMALL, ask)) for _ in range(2)]
+    assert results[0] == results[1]
+    assert len(service.bodies) == 24 + 4 + 2
+    assert len({score.strategies for score in results[0].scores}) == 2
+    play(SMALL, *language_agents(DonorGame(**SMALL.model_dump() | {"seed": 1}), ask))
+    assert len(service.bodies) > 30
+
+
+def test_a_model_without_a_strategy_cannot_play(service, ask):
+    service.faults = ["refusal"]
+    with pytest.raises(ChatError, match="an agent has no strategy: the model declined"):
+        language_agents(SMALL, ask)
