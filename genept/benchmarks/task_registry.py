@@ -14,7 +14,7 @@ from genept.benchmarks.gene_tasks import KindTask, PropertyTask
 from genept.benchmarks.pair_tasks import DISJOINT, InteractionTask, PairTask
 from genept.benchmarks.task_base import Task
 from genept.benchmarks.term_tasks import FoldsTask, MembershipTask
-from genept.common import Plugin, SourceError, console, plugins
+from genept.common import Plugin, SourceError, console, plugins_of
 
 KINDS: Final[Mapping[str, Callable[..., Task]]] = {
     "property": PropertyTask,
@@ -66,7 +66,7 @@ def all_tasks() -> dict[str, Task]:
         By id, in the order of the leaderboard.
     """
     tasks = dict(TASKS)
-    for id_, plugin in plugins("genept.tasks").items():
+    for id_, plugin in plugins_of("genept.tasks").items():
         try:
             tasks[id_] = _plugin_task(plugin)
         except SourceError as error:

@@ -62,9 +62,7 @@ def sample_tasks(evaluations: pl.DataFrame) -> pl.DataFrame:
 
 def deciding(results: pl.DataFrame) -> pl.DataFrame:
     """The rows of `benchmark_results` that decide: one score per representation and task."""
-    conditions = [
-        _is(task.id, task.model, task.clean, task.metrics[0]) for task in all_tasks().values()
-    ]
+    conditions = [_is(of.id, of.model, of.clean, of.metrics[0]) for of in all_tasks().values()]
     conditions += [
         _is(CLUSTERS, "k-means", WHOLE, "ami"),
         _is(MIXING, NEIGHBOURS, WHOLE, "knn_type_purity"),

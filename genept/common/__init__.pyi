@@ -39,5 +39,5 @@ from .operating_system import sync as sync
 from .operating_system import uptime as uptime
 from .operating_system import write_privately as write_privately
 from .plugins import Plugin as Plugin
-from .plugins import plugins as plugins
+from .plugins import plugins_of as plugins_of
 from .settings import Settings as Settings

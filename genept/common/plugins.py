@@ -70,7 +70,7 @@ class Plugin:
 
 
 @cache
-def plugins(group: str) -> dict[str, Plugin]:
+def plugins_of(group: str) -> dict[str, Plugin]:
     """Find the entry points of a group; none is loaded.
 
     Parameters

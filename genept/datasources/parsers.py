@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.common import SourceError, breakage_refused, plugins
+from genept.common import SourceError, breakage_refused, plugins_of
 from genept.datasources import cell_archives, expression_archives
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
@@ -94,7 +94,7 @@ def parse_sources(archives: Archives, collection: Collection) -> ParsedCollectio
 
 def _parsed_by_plugin(archives: Archives, collection: Collection) -> ParsedCollection:
     """Read a collection of a format that another distribution adds; its faults are named."""
-    reader, plugin = plugin_reader(collection.format), plugins(GROUP)[collection.format]
+    reader, plugin = plugin_reader(collection.format), plugins_of(GROUP)[collection.format]
     if reader is None:
         raise plugin.faulty("is gone")
     try:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from genept.common import plugins
+from genept.common import plugins_of
 from genept.datasources.format_options import FormatOptions
 
 GROUP: Final = "genept.readers"
@@ -50,7 +50,7 @@ def plugin_reader(format_: str) -> Reader | None:
     SourceError
         It cannot be loaded, or is no `Reader`; names its distribution.
     """
-    plugin = plugins(GROUP).get(format_)
+    plugin = plugins_of(GROUP).get(format_)
     if plugin is None:
         return None
     reader = plugin.load()
@@ -60,6 +60,17 @@ def plugin_reader(format_: str) -> Reader | None:
 
 
 def reader_distribution(format_: str) -> str | None:
-    """Name and version of the distribution that adds a format; None: it is one of this package."""
-    plugin = plugins(GROUP).get(format_)
+    """Name and version of the distribution that adds a format.
+
+    Parameters
+    ----------
+    format_
+        Name of the format.
+
+    Returns
+    -------
+    str or None
+        None: it is one of this package.
+    """
+    plugin = plugins_of(GROUP).get(format_)
     return plugin.distribution if plugin else None

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, cast
 
-from genept.common import Plugin, Settings, SourceError, plugins
+from genept.common import Plugin, Settings, SourceError, plugins_of
 from genept.datasources.download import Archives
 from genept.storage import sha256_of
 from genept.text.embedder_entries import embedder_files
@@ -61,7 +61,7 @@ class Embedders:
     def added(self) -> Mapping[str, Plugin]:
         """Embedders that other distributions add, where no declaration has their id."""
         declared = {*self.local, *self.hosted.declared}
-        found = plugins("genept.embedders")
+        found = plugins_of("genept.embedders")
         return {id_: plugin for id_, plugin in found.items() if id_ not in declared}
 
     @property

@@ -17,7 +17,7 @@ from sources_files import dense, parse_files
 from genept.benchmarks import all_tasks
 from genept.benchmarks.task_base import GeneVectors, Labels
 from genept.client.platform import Platform
-from genept.common import SourceError, plugins
+from genept.common import SourceError, plugins_of
 from genept.common.settings import Settings
 from genept.text.embedders import EmbeddingError, space_of
 
@@ -38,13 +38,13 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
     def install_(*arguments: object, **more: object) -> None:
         folder = install(tmp_path / f"site-{len(list(tmp_path.iterdir()))}", *arguments, **more)  # type: ignore[arg-type]
         monkeypatch.syspath_prepend(str(folder))
-        plugins.cache_clear()
+        plugins_of.cache_clear()
         all_tasks.cache_clear()
 
     yield install_
     for name in ("genept_letters", "genept_broken"):
         sys.modules.pop(name, None)
-    plugins.cache_clear()
+    plugins_of.cache_clear()
     all_tasks.cache_clear()
 
 
