@@ -51,6 +51,24 @@ def test_a_space_is_made_once_and_a_changed_text_embeds_that_text_only(lake: Lak
     assert before.num_rows == after.rows
 
 
+def test_another_declaration_of_an_embedder_makes_its_space_anew(lake: Lake):
+    descriptions, opened = described(lake, TEXTS), []
+
+    def part(version: str):
+        def open_():
+            opened.append(version)
+            embedder = CountingEmbedder()
+            embedder.identity += version
+            return embedder
+
+        return embed_genes(lake, MINILM, descriptions, open_, product=lake.prefix, version=version)
+
+    first = part("pooling=mean")
+    assert part("pooling=mean") == first
+    part("pooling=cls")
+    assert opened == ["pooling=mean", "pooling=cls"]
+
+
 def test_random_vectors_are_keyed_by_gene_and_need_no_model(lake: Lake):
     part = embed_genes(lake, RANDOM, described(lake, TEXTS), refuse, product=lake.prefix)
     _, vectors = read(lake, part)

@@ -18,6 +18,7 @@ from genept.datasources.download import mirrors as download_module
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import (
     SourceLocations,
+    built_for,
     download,
     explain,
     without_credentials,
@@ -277,3 +278,19 @@ def test_addresses_lose_whatever_may_be_secret(secret: str) -> None:
     assert "hunter2" not in cleaned
     assert "hun@" not in cleaned
     assert "https://example.org/…" in cleaned
+
+
+@pytest.mark.parametrize(
+    ("filename", "options"),
+    [
+        ("a-1.0-py3-none-any.whl", []),
+        ("a-1.0.tar.gz", []),
+        (
+            "a-1.0-cp39-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+            ["--implementation", "cp", "--python-version", "39", "--abi", "abi3",
+             "--platform=manylinux_2_17_x86_64", "--platform=manylinux2014_x86_64"],
+        ),
+    ],
+)  # fmt: skip
+def test_a_wheel_of_one_platform_is_fetched_on_any(filename: str, options: list[str]) -> None:
+    assert built_for(tiny(filename=filename)) == options
