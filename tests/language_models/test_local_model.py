@@ -15,7 +15,7 @@ from genept.language_models.answer_formats import AnswerFormat
 from genept.language_models.chats import Chat, RefusedChatError, SamplingOptions
 from genept.language_models.completion import complete
 from genept.language_models.declared_models import load_language_models
-from genept.language_models.games import DonorGame, language_agents, play
+from genept.language_models.games import SCRIPTED, DonorGame, LanguageAgent, imitate, play
 from genept.language_models.local_server import missing_extra, unpacked_weights
 from genept.language_models.model_registry import LanguageModels
 from genept.text.hosted.ledger import all_payments
@@ -38,10 +38,13 @@ SCHEMA = {
 BRIEF = SamplingOptions(max_output_tokens=80)
 IN_FORM = Chat("What does gene TP53 do?", "", BRIEF, AnswerFormat.of_schema(SCHEMA))
 
+ONE_WORD = Chat("Say yes.", "", SamplingOptions(max_output_tokens=1))
+
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory, real_archives):
-    settings = Settings(state_dir=tmp_path_factory.mktemp("local-model"))
+    # One thread: two wait for each other where other tests run beside them.
+    settings = Settings(state_dir=tmp_path_factory.mktemp("local-model"), threads=1)
     return LanguageModels(settings, real_archives.open_member)
 
 
@@ -71,7 +74,7 @@ def test_an_answer_follows_its_grammar(service):
 
 def test_answers_are_the_same_for_one_seed_and_others_for_another(service):
     def text(**sampling):
-        chat = Chat("What is a gene?", "", SamplingOptions(max_output_tokens=24, **sampling))
+        chat = Chat("What is a gene?", "", SamplingOptions(max_output_tokens=10, **sampling))
         return service.ask(chat).reply.text
 
     greedy = text()
@@ -81,23 +84,26 @@ def test_answers_are_the_same_for_one_seed_and_others_for_another(service):
     assert text() == greedy
 
 
-def test_it_plays_the_donor_game_within_its_rules(service, object_store, store_prefix):
+def test_it_plays_a_move_of_the_donor_game_within_its_rules(service, object_store, store_prefix):
     game = DonorGame(n_agents=2, n_generations=1, n_rounds=1)
     cache = AnswerCache(object_store, store_prefix, service)
-    sampling = SamplingOptions(temperature=0.8, max_output_tokens=120)
+    sampling = SamplingOptions(max_output_tokens=120)
 
     def ask(chat):
         return complete(service, cache, [chat])[0]
 
-    result = play(game, *language_agents(game, ask, sampling))
-    assert all(0 <= move.given <= 10 for move in result.moves)
-    assert len(result.moves) == 2
+    giver = LanguageAgent("Give half.", game, ask, sampling)
+    result = play(game, [giver, SCRIPTED["never-give"]], imitate)
+    given = {move.donor: move.given for move in result.moves}
+    assert 0 <= given[0] <= 10
+    assert given[1] == 0
+    assert result.scores[0].n_faults == 0
 
 
 def test_the_server_is_on_loopback_and_requires_its_key(service):
     import httpx
 
-    service.ask(IN_FORM)
+    service.ask(ONE_WORD)
     (child,) = [p for p in psutil.Process().children() if "local_process" in " ".join(p.cmdline())]
     listening = [c for c in child.net_connections("inet") if c.status == psutil.CONN_LISTEN]
     assert {connection.laddr.ip for connection in listening} == {"127.0.0.1"}
@@ -110,7 +116,7 @@ def test_the_server_is_on_loopback_and_requires_its_key(service):
 
 def test_the_server_ends_with_the_context(models):
     with models.open(ID) as service:
-        service.ask(IN_FORM)
+        service.ask(ONE_WORD)
         process = service._process
     assert process.returncode == 0
 
