@@ -84,6 +84,7 @@ def _contents(manifest: ModelManifest, evidence: ModelEvidence) -> dict[str, Any
         "manifest": manifest,
         "evidence": evidence,
         "gain": evidence.embedding_gain,
+        "both": _scores(evidence.both_less_expression),
         "cohorts": [(cohort.id, cohort.n, cohort.data_sha256) for cohort in manifest.cohorts],
         "scores": _scores(evidence.scores),
         "contenders": _scores(evidence.contenders | {"permuted labels": evidence.permuted}),

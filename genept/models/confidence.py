@@ -5,6 +5,7 @@ training samples differ, and the residual that these directions do not explain. 
 held-out samples of the same cohorts, so that one in a hundred of these has a distance above 1.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -23,6 +24,10 @@ Floats = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 
 N_BINS: Final = 10
+N_CALIBRATED: Final = 200
+LEAST_OF_EACH: Final = 10
+"""Right and wrong predictions of which a slope has a standard error."""
+
 SMALLEST: Final = 1e-300
 
 _DOUBTS: Final = (0.0, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12)
@@ -109,10 +114,12 @@ class CalibrationMetrics(NamedTuple):
 
     Parameters
     ----------
-    slope
-        Of a logistic regression of being right on the log odds of the top probability.
-    ece
-        Expected calibration error over ten bins of equal width.
+    slope, slope_low, slope_high
+        Of a logistic regression of being right on the log odds of the top probability, with its
+        95 % interval: groups are independent, their samples are not.
+    ece, ece_by_chance
+        Expected calibration error over ten bins of equal width; and what 95 % of as many samples
+        stay below whose probabilities are right.
     brier
         Mean squared distance to the truth, over all classes.
     """
@@ -120,22 +127,59 @@ class CalibrationMetrics(NamedTuple):
     slope: float
     ece: float
     brier: float
+    slope_low: float
+    slope_high: float
+    ece_by_chance: float
 
 
 def calibration_metrics(predictions: Predictions) -> CalibrationMetrics:
     """Calibration of the probabilities of these samples.
 
-    The slope is 1 where it is undefined: every prediction is right, or every one is wrong.
+    The slope is 1, and its interval has no ends, where it is undefined: every prediction is right,
+    or every one is wrong.
     """
     top, right = predictions.confidence, predictions.right
-    slope = 1.0
+    slope, spread = 1.0, np.inf
     if right.any() and not right.all():
-        log_odds = logit(np.clip(top, 1e-6, 1 - 1e-6))[:, None]
-        slope = float(LogisticRegression(C=1e6).fit(log_odds, right).coef_[0, 0])
+        log_odds = logit(np.clip(top, 1e-6, 1 - 1e-6))
+        slope, spread = _slope(log_odds, right, predictions.groups)
     gaps = (abs(share - mean) * (n / len(top)) for _, n, mean, share in reliability(predictions))
     own = np.asarray(predictions.classes) == predictions.truth[:, None]
     brier = ((predictions.shares - own) ** 2).sum(axis=1).mean()
-    return CalibrationMetrics(slope, sum(gaps), float(brier))
+    ends = slope - 1.96 * spread, slope + 1.96 * spread
+    return CalibrationMetrics(slope, sum(gaps), float(brier), *ends, _ece_by_chance(top))
+
+
+def _ece_by_chance(top: Floats) -> float:
+    rng = np.random.default_rng(0)
+    bins = np.minimum((top * N_BINS).astype(np.intp), N_BINS - 1)
+    errors = []
+    for _ in range(N_CALIBRATED):
+        gaps = (rng.random(len(top)) < top) - top
+        errors.append(float(np.abs(np.bincount(bins, gaps, N_BINS)).sum()) / len(top))
+    return float(np.quantile(errors, 0.95))
+
+
+def _slope(
+    log_odds: Floats, right: NDArray[np.bool_], groups: Sequence[str]
+) -> tuple[float, float]:
+    """Slope of a logistic regression, and its standard error over groups (Liang and Zeger 1986).
+
+    The error is at least that of independent samples, and infinite if few are right or wrong.
+    """
+    fitted = LogisticRegression(C=1e6).fit(log_odds[:, None], right)
+    design = np.stack([np.ones_like(log_odds), log_odds], axis=1)
+    expected = fitted.predict_proba(log_odds[:, None])[:, 1]
+    information = design.T @ (design * (expected * (1 - expected))[:, None])
+    _, codes = np.unique(np.asarray(groups), return_inverse=True)
+    n = int(codes.max()) + 1
+    scores = design * (right - expected)[:, None]
+    sums = np.stack([np.bincount(codes, column, n) for column in scores.T], axis=1)
+    inverse = np.linalg.pinv(information)
+    variance = inverse @ (sums.T @ sums * (n / max(n - 1, 1))) @ inverse
+    is_known = min(right.sum(), (~right).sum()) >= LEAST_OF_EACH
+    spread = float(np.sqrt(max(variance[1, 1], inverse[1, 1]))) if is_known else np.inf
+    return float(fitted.coef_[0, 0]), spread
 
 
 def reliability(predictions: Predictions) -> list[tuple[int, int, float, float]]:

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
 
 from genept.benchmarks import Score, percentiles, resampled_labels
 from genept.storage import Document
@@ -183,21 +184,22 @@ class ModelEvidence(Document):
 
     Parameters
     ----------
-    baselines
-        Predictions for the holdout by what the model must beat.
-    label_like_features
-        Features that give the label away, by representation and position.
+    baselines, label_like_features
+        Predictions for the holdout by what the model must beat; features that give the label away.
     cut_duplicates
         Pairs of nearly equal profiles that lie in two folds, or in training and holdout,
         whatever their groups are said to be.
     sentinels_right, n_sentinels
-        Held-out rows with random labels, and how many of these the model predicted.
+        How many held-out rows with random labels the model predicted, of how many.
     refit_difference, reload_difference
         Largest difference in probability on the probe set after training again, and
         after loading the stored file.
-    embedding_gain
-        Balanced accuracy of what is chosen among all contenders, less of what is chosen among
-        those that read expression alone.
+    embedding_gain, both_less_expression
+        Balanced accuracy of what is chosen among all contenders, less of what is chosen among those
+        on expression alone; and of both, less of expression alone, by head.
+    plain_name, plain
+        The plainest model on expression, and what it predicts of all samples, in the order of
+        `unseen`; none without expression.
     """
 
     out_of_fold: Predictions
@@ -212,6 +214,9 @@ class ModelEvidence(Document):
     refit_difference: float
     reload_difference: float
     embedding_gain: Interval | None
+    both_less_expression: dict[str, Interval] = Field(default_factory=dict)
+    plain_name: str = ""
+    plain: tuple[str, ...] = ()
     scores: dict[str, Interval]
     contenders: dict[str, Interval]
 

@@ -16,6 +16,7 @@ from genept.models.confidence import calibration_metrics
 from genept.models.evidence import Interval, ModelCandidate, paired_difference
 from genept.models.heads import STEPS
 from genept.models.holdout import Holdout
+from genept.models.selection import against_plain
 from genept.models.stored_models import ALLOWED_TYPES, PASS, REFUSE, WAIT, Answer, Verdict, Verdicts
 
 SENTINEL_P: Final = 0.001
@@ -23,6 +24,7 @@ TOLERANCE: Final = 1e-6
 CARD_SECTIONS: Final = ("## Data", "## Cohorts", "## Metrics", "## Limits", "Research use")
 ENOUGH: Final = 30
 """Samples of a class or cohort below which it is not compared: a drop could be noise."""
+
 MAX_DROP: Final = 0.02
 """Largest drop of the share that is right, in a cohort or class, that does not refuse a model."""
 
@@ -136,7 +138,7 @@ def permuted_labels_teach_nothing(candidate: ModelCandidate) -> Answer:
 
 @_point
 def beats_baselines(candidate: ModelCandidate) -> Answer:
-    """Macro F1 above every baseline's, by the lower bound over whole groups."""
+    """Macro F1 above every baseline's, by the lower bound, and ahead of the plain model, or it."""
     out = candidate.evidence.holdout
     if not candidate.evidence.baselines:
         return REFUSE, "there is no baseline to beat"
@@ -144,11 +146,10 @@ def beats_baselines(candidate: ModelCandidate) -> Answer:
         name: paired_difference(out.truth, out.predicted, np.asarray(predicted), out.groups)
         for name, predicted in candidate.evidence.baselines.items()
     }
+    ahead, finding = against_plain(candidate.manifest, candidate.evidence, MARGIN)
+    listed = [f"{name}: +{gain.value:.3f}, at least {gain.low:.3f}" for name, gain in gains.items()]
     return _passes(
-        all(gain.bounds[0] > 0 for gain in gains.values()),
-        "; ".join(
-            f"{name}: +{gain.value:.3f}, at least {gain.low:.3f}" for name, gain in gains.items()
-        ),
+        ahead and all(gain.bounds[0] > 0 for gain in gains.values()), "; ".join([*listed, finding])
     )
 
 
@@ -210,17 +211,22 @@ def no_data_set_is_forgotten(candidate: ModelCandidate) -> Answer:
 
 @_point
 def is_calibrated(candidate: ModelCandidate) -> Answer:
-    """Calibration is within its limits, and those who do not abstain are right more often."""
+    """Calibration is within its limits; too few samples to tell wait for a person."""
     out, champion = candidate.evidence.holdout, candidate.champion
     metrics = calibration_metrics(candidate.evidence.unseen)
     kept = out.confidence >= candidate.manifest.abstain_below
     finding = (
-        f"slope {metrics.slope:.2f} of {SLOPES}, ECE {metrics.ece:.3f} of {MAX_ECE}, Brier "
+        f"slope {metrics.slope:.2f} [{metrics.slope_low:.2f}, {metrics.slope_high:.2f}] of "
+        f"{SLOPES}, ECE {metrics.ece:.3f} of {MAX_ECE}, Brier "
         f"{metrics.brier:.3f}; answers {kept.mean():.0%} of the holdout, "
         f"{out.right[kept].mean():.1%} right"
     )
-    if not (SLOPES[0] <= metrics.slope <= SLOPES[1] and metrics.ece <= MAX_ECE):
-        return REFUSE, finding
+    if metrics.slope_low > SLOPES[1] or metrics.slope_high < SLOPES[0]:
+        return REFUSE, f"the slope is wrong: {finding}"
+    if metrics.ece > max(MAX_ECE, metrics.ece_by_chance):
+        return REFUSE, f"the probabilities are wrong: {finding}"
+    if metrics.ece > MAX_ECE or not SLOPES[0] <= metrics.slope <= SLOPES[1]:
+        return WAIT, f"too few samples to tell whether it is calibrated: {finding}"
     if champion is not None:
         now, before = (calibration_metrics(each).brier for each in (out, champion.holdout))
         if now > before + TOLERANCE:

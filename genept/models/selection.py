@@ -15,6 +15,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from genept.embeddings import EXPRESSION
 from genept.models.confidence import Calibration, Floats, calibrated, fit_calibration
+from genept.models.evidence import ModelEvidence, ModelManifest, paired_difference
 from genept.models.heads import (
     MAX_COMPONENTS,
     Contender,
@@ -176,3 +177,27 @@ def _fold_shares(
             head = fitted(new_head(contender.head, n_classes, seed), Z_train[:, :k], labels[train])
             fitted_shares.append((contender, class_shares(head, Z_test[:, :k], classes)))
     return fitted_shares
+
+
+def against_plain(
+    manifest: ModelManifest, evidence: ModelEvidence, margin: float
+) -> tuple[bool, str]:
+    """Whether a model is the plainest one on expression, or ahead of it; and by how much.
+
+    Ahead: macro F1 is higher, by the lower bound by more than `margin`; paired, on all samples that
+    neither has seen. Out of fold, contenders are chosen inside the folds.
+
+    Raises
+    ------
+    ValueError
+        If there are no predictions of the plain model.
+    """
+    if not evidence.plain:
+        raise ValueError("there are no predictions of the plain model on expression to beat")
+    if evidence.plain_name == f"{manifest.representation}, {manifest.head}":
+        return True, f"it is the plain model, {evidence.plain_name}"
+    unseen, plain = evidence.unseen, np.asarray(evidence.plain)
+    lead = paired_difference(unseen.truth, unseen.predicted, plain, unseen.groups)
+    finding = f"{evidence.plain_name}: {lead.value:+.3f}, at least {lead.bounds[0]:+.3f}"
+    ahead = lead.value > 0 and lead.bounds[0] > margin
+    return ahead, f"{finding}; needed above 0 and {margin}"

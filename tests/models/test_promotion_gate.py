@@ -7,10 +7,11 @@ import pytest
 from planted_models import blocked, planted_rows, trained
 
 import genept.models.diagnosis.diagnosis_retraining
+from genept.models.confidence import _ece_by_chance, _slope, calibration_metrics
 from genept.models.evidence import Champion, Interval, ModelCandidate
 from genept.models.heads import Contender, fit_model
 from genept.models.holdout import planted_labels
-from genept.models.promotion_gate import POINTS, judge
+from genept.models.promotion_gate import POINTS, is_calibrated, judge
 from genept.models.splits import connected_groups, near_duplicates
 
 TAUGHT = Interval(value=0.6, low=0.55, high=0.7, n=9)
@@ -151,6 +152,7 @@ def test_a_drop_on_one_earlier_cohort_is_refused_even_when_the_whole_got_better(
         ("sentinels_stay_unknown", {"evidence": {"n_sentinels": 6, "sentinels_right": 2}}),
         ("permuted_labels_teach_nothing", {"evidence": {"permuted": TAUGHT}}),
         ("beats_baselines", {"evidence": {"baselines": {}}}),
+        ("beats_baselines", {"evidence": {"plain": ()}}),
         ("is_reproducible", {"evidence": {"refit_difference": 1e-3}}),
         ("is_stored_safely", {"stored": "other"}),
         ("is_stored_safely", {"manifest": {"types": ("os.system",)}}),
@@ -192,3 +194,62 @@ def test_two_retrainings_give_the_same_probabilities():
     np.testing.assert_allclose(first.out_of_fold.shares, second.out_of_fold.shares, atol=1e-6)
     assert first.refit_difference <= 1e-6
     assert first.reload_difference <= 1e-6
+
+
+def test_a_first_champion_is_the_plain_model_on_expression_or_beats_it(good):
+    """`good` is that model; under another name it only ties with it."""
+    assert "it is the plain model" in judge(good).points[5].evidence
+    other = {"representation": "embedding"}
+    tie = changed(good, manifest=other)
+    assert blocked(tie) == {"beats_baselines": "refuse"}
+    unseen = good.evidence.unseen
+    rng = np.random.default_rng(0)
+    wrong = np.where(rng.random(len(unseen.ids)) < 0.3, unseen.predicted[::-1], unseen.predicted)
+    assert not blocked(changed(good, other, {"plain": tuple(wrong.tolist())}))
+    ahead = changed(good, other, {"plain": tuple(unseen.truth.tolist())})
+    assert blocked(ahead) == {"beats_baselines": "refuse"}
+    finding = judge(ahead).points[5].evidence
+    assert "expression, linear: -0." in finding
+
+
+@pytest.mark.parametrize(
+    ("n", "outcome", "says"), [(34, "wait", "too few"), (5000, "refuse", "wrong")]
+)
+def test_a_slope_of_few_samples_is_not_taken_for_a_wrong_one(good, n, outcome, says):
+    """Too sure by half: on 34 samples nobody can tell, on 5,000 it is certain."""
+    rng = np.random.default_rng(1)
+    log_odds = rng.normal(2.2, 0.5, n)
+    sure = 1 / (1 + np.exp(-log_odds))
+    is_right = rng.random(n) < 1 / (1 + np.exp(-(log_odds * 0.4 + 1.3)))
+    truth = np.where(is_right, "benign", "malign")
+    ids = tuple(f"x{row}" for row in range(n))
+    columns = {
+        "ids": ids, "groups": ids, "cohorts": ("east",) * n, "labels": tuple(truth.tolist()),
+        "probabilities": tuple(zip(sure.tolist(), (1 - sure).tolist(), strict=True)),
+    }  # fmt: skip
+    out = good.evidence.holdout.model_copy(update=columns)
+    none = good.evidence.out_of_fold.model_copy(update=dict.fromkeys([*columns, "folds"], ()))
+    metrics = calibration_metrics(out)
+    assert metrics.slope_low < 0.4 < metrics.slope_high
+    answer = is_calibrated(changed(good, evidence={"holdout": out, "out_of_fold": none}))
+    assert (answer[0], says in answer[1]) == (outcome, True)
+
+
+def test_the_interval_of_a_slope_covers_it_about_as_often_as_it_says(good):
+    rng = np.random.default_rng(2)
+    covered = []
+    for _ in range(60):
+        log_odds = np.repeat(rng.normal(1.0, 1.0, 150), 2)
+        sure = np.where(log_odds > 0, 1, -1) * log_odds
+        right = rng.random(300) < 1 / (1 + np.exp(-sure))
+        slope, spread = _slope(sure, right, [f"g{row // 2}" for row in range(300)])
+        covered.append(abs(slope - 1) < 1.96 * spread)
+    assert np.mean(covered) > 0.85
+
+
+def test_a_calibration_error_of_few_samples_is_that_of_chance():
+    rng = np.random.default_rng(3)
+    by_chance = [_ece_by_chance(rng.uniform(0.5, 1, n)) for n in (34, 340, 3400)]
+    assert by_chance[0] > 0.08
+    assert by_chance[2] < 0.03
+    assert by_chance == sorted(by_chance, reverse=True)

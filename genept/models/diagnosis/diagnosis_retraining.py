@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load
 from sklearn.pipeline import Pipeline
 
-from genept.embeddings import EXPRESSION
+from genept.embeddings import BOTH, EXPRESSION
 from genept.models import heads
 from genept.models.confidence import Calibration, Domain, Floats, fit_domain
 from genept.models.evidence import (
@@ -37,6 +37,9 @@ from genept.models.stored_models import ModelFiles, dump_pipeline, load_pipeline
 
 N_PROBES = 32
 """Samples of the probe set."""
+
+PLAIN = heads.Contender(EXPRESSION, heads.LINEAR)
+"""The plainest model on expression: what another one must beat."""
 
 HELD_OUT = -1
 Matrix = NDArray[np.float32]
@@ -139,6 +142,9 @@ def retrain(
         refit_difference=files.refit_difference,
         reload_difference=files.reload_difference,
         embedding_gain=embedding_gain(nested, seen, seed),
+        both_less_expression=both_less_expression(nested, seen, seed),
+        plain_name=PLAIN.name,
+        plain=_plain(nested, seen, out, seed),
         scores=label_scores(out.labels, _predicted(final, out), out.groups, seed),
         contenders={
             contender.name: compared(seen.labels, predicted, seen.groups, seed)
@@ -192,6 +198,27 @@ def embedding_gain(nested: NestedResult, seen: Rows, seed: int) -> Interval | No
         return None
     chosen = likeliest(nested.classes, nested.probabilities)
     return paired_difference(seen.labels, chosen, alone, seen.groups, metric=METRICS[0], seed=seed)
+
+
+def both_less_expression(nested: NestedResult, seen: Rows, seed: int) -> dict[str, Interval]:
+    """What the embedding adds to expression at the same head, chosen or not, by head."""
+    predicted = nested.predictions
+    return {
+        both.head: paired_difference(
+            seen.labels, labels, predicted[alone], seen.groups, metric=METRICS[0], seed=seed
+        )
+        for both, labels in predicted.items()
+        for alone in [heads.Contender(EXPRESSION, both.head)]
+        if both.representation == BOTH and alone in predicted
+    }
+
+
+def _plain(nested: NestedResult, seen: Rows, out: Rows, seed: int) -> tuple[str, ...]:
+    """Logistic regression on expression, of training rows out of fold, and of the holdout."""
+    if PLAIN not in nested.predictions:
+        return ()
+    fitted = fit_model(PLAIN, seen.features, seen.labels, Calibration(), seed)
+    return (*nested.predictions[PLAIN].tolist(), *_predicted(fitted, out).tolist())
 
 
 def predictions_of(

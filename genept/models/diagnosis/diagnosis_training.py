@@ -196,6 +196,9 @@ class DiagnosisTraining(Training):
         if evidence.embedding_gain is not None:
             gain = {"embedding_gain": evidence.embedding_gain}
             rows += score_rows(gain, SELECTED, is_control=False)
+        for head, difference in evidence.both_less_expression.items():
+            name = _name(Contender(BOTH, head))
+            rows += score_rows({"both_minus_expression": difference}, name, is_control=False)
         held_out = score_rows(evidence.scores, SELECTED, is_control=False, prefix="holdout_")
         splits = {
             f"grouped-stratified-{N_FOLDS}-fold-seed-{SEED}": rows,

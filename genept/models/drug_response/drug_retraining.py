@@ -215,6 +215,8 @@ class DrugRetraining:
             refit_difference=self.files.refit_difference,
             reload_difference=self.files.reload_difference,
             embedding_gain=self._gain(seen),
+            plain_name=Contender(EXPRESSION, HEAD).name,
+            plain=self._plain(seen, where),
             scores=label_scores(
                 labels[where], self.unseen.predicted[where], self.groups[where], self.seed
             )
@@ -258,6 +260,21 @@ class DrugRetraining:
     def folds(self) -> Folds:
         """Fold of each pair; the holdout is the fold after the last."""
         return self.line_folds[self.screen.pairs.line]
+
+    def _plain(self, seen: Mask, where: Mask) -> tuple[str, ...]:
+        """The ridge on expression alone: training pairs out of fold, then the holdout."""
+        plain = Contender(EXPRESSION, HEAD)
+        if plain not in self.alone:
+            return ()
+        if self.final[0] == plain:
+            held_out = self.unseen.predicted[where]
+        else:
+            _, pipeline = self._best(self._planted[0], [plain], ~self.out)
+            of_all = self._out_of_fold(self._planted[0], [plain])
+            of_all.fill(self.screen, pipeline, self.screen.features[EXPRESSION], self.out)
+            held_out = of_all.predicted[where]
+        out_of_fold = self.alone[plain].predicted[seen]
+        return (*out_of_fold.tolist(), *held_out.tolist())
 
     def _gain(self, seen: Mask) -> Interval | None:
         predicted = {each.representation: result.predicted for each, result in self.alone.items()}
