@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.models.splits import Folds, Names, refuse_group_leak
+from genept.models.splits import NEAR_DUPLICATE, Folds, Names, refuse_group_leak
 from genept.storage import sha256_of
 
 HOLDOUT_SHARE: Final = 0.2
@@ -45,6 +45,8 @@ class Rows:
         Label of each sample.
     features
         Samples × features, by representation.
+    duplicate_from
+        Correlation from which two profiles are near duplicates in the cohort.
 
     Raises
     ------
@@ -57,6 +59,7 @@ class Rows:
     cohorts: NDArray[np.str_]
     labels: NDArray[np.str_]
     features: Mapping[str, NDArray[np.float32]]
+    duplicate_from: float = NEAR_DUPLICATE
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -70,7 +73,8 @@ class Rows:
     def take(self, at: NDArray[np.bool_] | NDArray[np.intp]) -> Rows:
         """The rows that a mask or positions select, in that order."""
         features = {name: matrix[at] for name, matrix in self.features.items()}
-        return Rows(self.ids[at], self.groups[at], self.cohorts[at], self.labels[at], features)
+        columns = (self.ids[at], self.groups[at], self.cohorts[at], self.labels[at])
+        return Rows(*columns, features, self.duplicate_from)
 
 
 @dataclass(frozen=True)

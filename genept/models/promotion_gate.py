@@ -15,7 +15,7 @@ from genept.benchmarks import mean_score
 from genept.models.confidence import calibration_metrics
 from genept.models.evidence import Interval, ModelCandidate, paired_difference
 from genept.models.heads import STEPS
-from genept.models.holdout import Holdout
+from genept.models.holdout import HOLDOUT_SHARE, Holdout
 from genept.models.selection import against_plain
 from genept.models.stored_models import ALLOWED_TYPES, PASS, REFUSE, WAIT, Answer, Verdict, Verdicts
 
@@ -35,7 +35,6 @@ SLOPES: Final = (0.8, 1.2)
 MAX_SHIFT: Final = 0.1
 
 NO_CHAMPION: Final = (PASS, "there is no champion yet")
-
 POINTS: Final[dict[str, Callable[[ModelCandidate], Answer]]] = {}
 """Points of the gate by name, in the order of the gate's numbers: that of the functions below."""
 
@@ -110,7 +109,9 @@ def holdout_is_frozen(candidate: ModelCandidate) -> Answer:
         return REFUSE, "the holdout is not the one whose hash is in the manifest"
     if read := int(holdout.contains(candidate.evidence.out_of_fold.ids).sum()):
         return REFUSE, f"training read {read} rows of the holdout"
-    return PASS, f"{len(out.ids)} samples, hash {holdout.sha256[:12]}, none read by training"
+    share = len(out.ids) / len(candidate.evidence.unseen.ids)
+    finding = f"{len(out.ids)} samples, {share:.0%} of all for {HOLDOUT_SHARE:.0%} asked for"
+    return PASS, f"{finding}, hash {holdout.sha256[:12]}, none read by training"
 
 
 @_point

@@ -17,7 +17,14 @@ from scipy.stats import rankdata
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 NEAR_DUPLICATE: Final = 0.99
-"""Spearman's correlation from which two profiles count as one sample measured twice."""
+"""Least Spearman's correlation from which two profiles count as one sample measured twice."""
+
+SURELY_DUPLICATE: Final = 0.9999
+"""Correlation from which they do so in every cohort."""
+
+SHARE_OF_DUPLICATES: Final = 0.1
+"""Largest share of a cohort's samples that may be duplicates of another patient's: what more of
+them have, independent samples have, too."""
 
 BLOCK: Final = 1024
 
@@ -36,20 +43,60 @@ class GroupLeakError(ValueError):
     """A group sits on both sides of a split."""
 
 
-def near_duplicates(profiles: NDArray[Any] | sp.csr_matrix) -> Pairs:
-    """Pairs of rows whose profiles correlate (Spearman) at `NEAR_DUPLICATE` or above.
+def near_duplicates(
+    profiles: NDArray[Any] | sp.csr_matrix, threshold: float = NEAR_DUPLICATE
+) -> Pairs:
+    """Pairs of rows whose profiles correlate (Spearman) at the threshold or above.
 
     Works block by block: memory is that of the ranks and of one block of correlations. A
     constant row correlates with nothing. The smaller row of a pair is first, shape (pairs, 2).
     """
+    return _correlated(profiles, threshold)[0]
+
+
+def cohort_duplicates(
+    profiles: NDArray[Any] | sp.csr_matrix, members: Names
+) -> tuple[Pairs, float]:
+    """Pairs of near duplicates, and the correlation from which a pair is one in this cohort.
+
+    In a homogeneous tissue independent samples correlate above `NEAR_DUPLICATE`, and would be
+    chained into large groups. The threshold is raised until at most `SHARE_OF_DUPLICATES` of the
+    samples have a duplicate of another member, but not above `SURELY_DUPLICATE`.
+
+    Parameters
+    ----------
+    profiles
+        Samples × genes.
+    members
+        Patient or line of each sample, as published.
+    """
+    pairs, correlations = _correlated(profiles, NEAR_DUPLICATE)
+    names = np.asarray(members, dtype=np.str_)
+    others = names[pairs[:, 0]] != names[pairs[:, 1]]
+    nearest = np.zeros(len(names))
+    for side in (0, 1):
+        np.maximum.at(nearest, pairs[others, side], correlations[others])
+    allowed = int(SHARE_OF_DUPLICATES * len(names))
+    beyond = float(np.sort(nearest)[::-1][allowed]) if len(names) else 0.0
+    threshold = NEAR_DUPLICATE
+    if beyond > 0:
+        threshold = min(float(np.nextafter(np.float32(beyond), np.float32(2))), SURELY_DUPLICATE)
+    return pairs[correlations >= np.float32(threshold)], threshold
+
+
+def _correlated(
+    profiles: NDArray[Any] | sp.csr_matrix, threshold: float
+) -> tuple[Pairs, NDArray[np.float32]]:
+    """Pairs of rows that correlate at least so much, and how much."""
     ranks = np.concatenate([*_standardised_ranks(profiles)])
-    pairs = [np.empty((0, 2), dtype=np.intp)]
+    pairs, correlations = [np.empty((0, 2), np.intp)], [np.empty(0, np.float32)]
     for start in range(0, len(ranks), BLOCK):
-        block = ranks[start : start + BLOCK]
-        first, second = np.nonzero(block @ ranks[start:].T >= np.float32(NEAR_DUPLICATE))
+        block = ranks[start : start + BLOCK] @ ranks[start:].T
+        first, second = np.nonzero(block >= np.float32(threshold))
         later = second > first
         pairs.append(np.stack([first[later], second[later]], axis=1) + start)
-    return np.concatenate(pairs)
+        correlations.append(block[first[later], second[later]])
+    return np.concatenate(pairs), np.concatenate(correlations)
 
 
 def _standardised_ranks(profiles: NDArray[Any] | sp.csr_matrix) -> Iterator[NDArray[np.float32]]:
@@ -173,13 +220,15 @@ def _refuse_rare(labels: NDArray[np.str_], groups: NDArray[np.str_], n_folds: in
         )
 
 
-def cut_duplicates(ids: Names, profiles: NDArray[Any], side: NDArray[np.int64]) -> tuple[str, ...]:
+def cut_duplicates(
+    ids: Names, profiles: NDArray[Any], side: NDArray[np.int64], threshold: float = NEAR_DUPLICATE
+) -> tuple[str, ...]:
     """Pairs of nearly equal profiles on two sides of a split: one patient under two ids.
 
-    `side` is the fold of each row, or another number for the holdout. A pair is named by both ids,
-    such as ``A and B``.
+    `side` is the fold of each row, or another number for the holdout; `threshold` that of the whole
+    cohort. A pair is named by both ids, such as ``A and B``.
     """
-    pairs = near_duplicates(profiles)
+    pairs = near_duplicates(profiles, threshold)
     cut = pairs[side[pairs[:, 0]] != side[pairs[:, 1]]]
     return tuple(f"{ids[first]} and {ids[second]}" for first, second in cut)
 

@@ -8,9 +8,13 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 import genept.models.splits
+from genept.models.holdout import hold_out
 from genept.models.splits import (
+    NEAR_DUPLICATE,
     GroupLeakError,
+    cohort_duplicates,
     connected_groups,
+    cut_duplicates,
     grouped_folds,
     near_duplicates,
     refuse_group_leak,
@@ -125,6 +129,51 @@ def test_a_patient_under_two_ids_is_one_group():
     patients = [f"patient-{row}" for row in range(6)]
     groups = connected_groups(patients, duplicates=near_duplicates(X))
     assert groups.tolist() == [*patients[:5], "patient-0"]
+
+
+def whole_blood(n=82, seed=0):
+    """Patients of one tissue, some nearer to it than others, and three of them under two ids."""
+    rng = np.random.default_rng(seed)
+    tissue = 2 * rng.normal(size=3000)
+    own = 0.2 * np.exp(0.3 * rng.normal(size=(n, 1))) * rng.normal(size=(n, 3000))
+    X = tissue + own
+    return np.vstack([X, X[:3] + 0.01 * rng.normal(size=(3, 3000))])
+
+
+def test_patients_of_a_homogeneous_tissue_are_not_chained():
+    X = whole_blood()
+    patients = [f"p{row:02}" for row in range(len(X))]
+    fixed = connected_groups(patients, duplicates=near_duplicates(X))
+    assert len(np.unique(fixed)) < 60, "at .99 different patients are chained"
+    pairs, threshold = cohort_duplicates(X, patients)
+    groups = connected_groups(patients, duplicates=pairs)
+    assert 0.99 < threshold <= 0.9999
+    assert len(np.unique(groups)) >= 78
+    assert [groups[82 + row] for row in range(3)] == patients[:3], "true duplicates are tied"
+    ids = [f"s{row}" for row in range(len(X))]
+    shares = [
+        len(hold_out(ids, patients, groups, task=f"t{task}").hashes) / len(X) for task in range(20)
+    ]
+    assert 0.16 < np.mean(shares) < 0.25, "a fifth was asked for"
+    loose = [
+        len(hold_out(ids, patients, fixed, task=f"t{task}").hashes) / len(X) for task in range(20)
+    ]
+    assert np.mean(loose) > 0.3
+    side = np.arange(len(X)) % 2
+    cut = cut_duplicates(ids, X[:, ::2], side, 0.9999)
+    assert set(cut) <= {f"s{row} and s{82 + row}" for row in range(3)}
+
+
+def test_a_cohort_of_unlike_samples_keeps_the_usual_threshold():
+    X = np.random.default_rng(1).normal(size=(40, 300))
+    X[7] = X[3]
+    pairs, threshold = cohort_duplicates(X, [f"p{row}" for row in range(40)])
+    assert (pairs.tolist(), threshold) == ([[3, 7]], NEAR_DUPLICATE)
+    repeated = np.repeat(X[8:28], 2, axis=0)
+    members = [f"p{row // 2}" for row in range(40)]
+    assert cohort_duplicates(repeated, members)[1] == NEAR_DUPLICATE, "samples of one patient"
+    others = [f"p{row}" for row in range(40)]
+    assert len(cohort_duplicates(repeated, others)[0]) == 20, "the same profile is one sample"
 
 
 def test_a_row_without_a_group_is_refused():

@@ -261,4 +261,4 @@ def _cut(rows: Rows, holdout: Holdout, nested: NestedResult) -> tuple[str, ...]:
         return ()
     side = np.full(len(rows.ids), HELD_OUT)
     side[~holdout.contains(rows.ids)] = nested.folds
-    return cut_duplicates(rows.ids, profiles, side)
+    return cut_duplicates(rows.ids, profiles, side, rows.duplicate_from)

@@ -35,7 +35,7 @@ from genept.models.evidence import (
 from genept.models.heads import LINEAR, Contender
 from genept.models.holdout import FrozenFolds, Holdout, Regime, Rows, hold_out
 from genept.models.selection import N_FOLDS
-from genept.models.splits import Folds, connected_groups, near_duplicates
+from genept.models.splits import Folds, cohort_duplicates, connected_groups
 from genept.models.stored_models import LIBRARIES
 from genept.models.training import CODE, SEED, SELECTED, Training, score_rows
 from genept.models.user_samples import expression_features
@@ -102,9 +102,10 @@ class DiagnosisTraining(Training):
         if self.task.cohort is not None:
             cohorts = observations[self.task.cohort].fill_null("unknown").to_numpy().astype(np.str_)
         ids = observations["observation_id"].to_numpy().astype(np.str_)
-        duplicates = near_duplicates(expression)
-        groups = connected_groups(observations["group_id"].to_list(), duplicates=duplicates)
-        return Rows(ids, groups, cohorts, labels, features)
+        patients = observations["group_id"].to_list()
+        duplicates, threshold = cohort_duplicates(expression, patients)
+        groups = connected_groups(patients, duplicates=duplicates)
+        return Rows(ids, groups, cohorts, labels, features, threshold)
 
     @cached_property
     def left_out(self) -> dict[str, int]:

@@ -207,7 +207,10 @@ class DrugRetraining:
             n_features_checked=sum(screen.features[name].shape[1] for name in self.representations),
             label_like_features=screen.response_like(self.representations, ~self.out),
             cut_duplicates=cut_duplicates(
-                screen.ids[lines], screen.features[EXPRESSION][lines], self.line_folds[lines]
+                screen.ids[lines],
+                screen.features[EXPRESSION][lines],
+                self.line_folds[lines],
+                screen.duplicate_from,
             ),
             sentinels_right=int((self.unseen.predicted == planted)[sentinel].sum()),
             n_sentinels=int(sentinel.sum()),

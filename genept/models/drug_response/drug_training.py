@@ -20,7 +20,11 @@ from genept.embeddings import BOTH, EXPRESSION, CollectionTables, representation
 from genept.models import serving
 from genept.models.confidence import LEAST_MEASURED
 from genept.models.drug_response.drug_retraining import DrugRetraining
-from genept.models.drug_response.evaluation import N_FOLDS, compare_representations
+from genept.models.drug_response.evaluation import (
+    N_FOLDS,
+    RANDOM_EMBEDDING,
+    compare_representations,
+)
 from genept.models.drug_response.pipeline import WithinDrug, predict_pairs
 from genept.models.drug_response.predictors import NAIVE
 from genept.models.drug_response.screens import EMBEDDING, Screen
@@ -158,6 +162,7 @@ class DrugTraining(Training):
         views = self.screen.views
         features = {**self.screen.features, **views.spaces}
         features.pop(EMBEDDING)
+        features.pop(RANDOM_EMBEDDING, None)  # a space of `views`, too
         controls = [*views.controls, EXPRESSION]
         compared = compare_representations(
             self.screen.rows, features, published=BOTH, controls=controls, seed=SEED

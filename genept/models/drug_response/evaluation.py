@@ -30,6 +30,8 @@ N_RESAMPLES: Final = 500
 N_RESAMPLES_PER_DRUG: Final = 100
 N_FOLDS: Final = 5
 PERMUTED_FEATURES: Final = "permuted-features"
+RANDOM_EMBEDDING: Final = "random-embedding"
+CONTROL_FEATURES: Final = (PERMUTED_FEATURES, RANDOM_EMBEDDING)
 _TINY: Final = 1e-9
 
 

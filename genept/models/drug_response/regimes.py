@@ -15,6 +15,7 @@ from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
 from genept.embeddings import EXPRESSION
+from genept.models.drug_response.evaluation import CONTROL_FEATURES as CONTROLS
 from genept.models.drug_response.evaluation import PERMUTED_FEATURES, response_scores
 from genept.models.drug_response.pipeline import (
     conformal_quantile,
@@ -228,7 +229,7 @@ def regime_scores(
     for name, predicted in predictions.items():
         covered = np.abs(pairs.value - predicted) <= conformal_reach(pairs.value, predicted, folds)
         scores = response_scores(pairs, predicted, naive, covered, groups, seed=seed)
-        rows += score_rows(scores, name, is_control=name in NAIVE or name == PERMUTED_FEATURES)
+        rows += score_rows(scores, name, is_control=name in NAIVE or name in CONTROLS)
     return rows
 
 

@@ -29,7 +29,7 @@ from genept.models.drug_response.pipeline import (
 )
 from genept.models.drug_response.predictors import DRUG_MEAN, NAIVE, Floats, ResponsePairs
 from genept.models.evidence import Labels, likeliest
-from genept.models.splits import Folds, response_like_features
+from genept.models.splits import NEAR_DUPLICATE, Folds, response_like_features
 
 MANY: Final = 50_000
 JUDGED_SHARE: Final = 0.07
@@ -95,6 +95,8 @@ class ScreenRows:
         Names of the drugs.
     pairs
         Measured pairs.
+    duplicate_from
+        Correlation from which the expression of two lines is nearly the same.
     """
 
     ids: Labels
@@ -104,6 +106,7 @@ class ScreenRows:
     features: Mapping[str, Matrix]
     drugs: Labels
     pairs: ResponsePairs
+    duplicate_from: float = NEAR_DUPLICATE
 
     @cached_property
     def pair_ids(self) -> Labels:

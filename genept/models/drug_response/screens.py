@@ -25,7 +25,7 @@ from genept.embeddings import (
     representation_name,
 )
 from genept.models.drug_response import regimes
-from genept.models.drug_response.evaluation import PERMUTED_FEATURES
+from genept.models.drug_response.evaluation import PERMUTED_FEATURES, RANDOM_EMBEDDING
 from genept.models.drug_response.predictors import (
     MODELS,
     NAIVE,
@@ -35,7 +35,7 @@ from genept.models.drug_response.predictors import (
 )
 from genept.models.drug_response.screen_rows import ScreenRows, response_pairs
 from genept.models.holdout import FrozenFolds, Regime
-from genept.models.splits import connected_groups, near_duplicates
+from genept.models.splits import cohort_duplicates, connected_groups
 from genept.models.stored_models import LIBRARIES
 from genept.models.training import evaluation_table
 from genept.models.user_samples import expression_features
@@ -99,7 +99,11 @@ class Screen:
             return {EXPRESSION: expression}
         embedding = self.views.spaces[self.space]
         both = np.hstack([expression, embedding])
-        return {EXPRESSION: expression, EMBEDDING: embedding, BOTH: both}
+        features = {EXPRESSION: expression, EMBEDDING: embedding, BOTH: both}
+        by_chance = next((of for of in self.views.controls if of.startswith("random-")), None)
+        if by_chance is not None:
+            features[RANDOM_EMBEDDING] = self.views.spaces[by_chance]
+        return features
 
     @cached_property
     def rows(self) -> ScreenRows:
@@ -108,10 +112,12 @@ class Screen:
         ids = observations["observation_id"].to_numpy().astype(np.str_)
         members = observations["group_id"].to_list()
         tissues = observations["tissue"].fill_null("unknown").to_numpy().astype(np.str_)
-        groups = connected_groups(members, duplicates=near_duplicates(self.features[EXPRESSION]))
+        duplicates, threshold = cohort_duplicates(self.features[EXPRESSION], members)
+        groups = connected_groups(members, duplicates=duplicates)
         measured = self.lake.read(self.responses, ["observation_id", "drug_id", "value"])
         drugs, pairs = response_pairs(ids, tissues, measured)
-        return ScreenRows(ids, members, groups, tissues, self.features, drugs, pairs)
+        features = self.features
+        return ScreenRows(ids, members, groups, tissues, features, drugs, pairs, threshold)
 
     def evaluate(self, *, seed: int) -> list[Part]:
         """Parts of ``model_evaluations`` and ``model_folds``, step by step.
@@ -232,13 +238,13 @@ class Screen:
     def _inputs_of(self, name: str, seed: int, *, of_drugs: bool) -> Iterator[tuple[str, Matrix]]:
         """Features of lines, or of drugs, that a model reads: as they are, and permuted.
 
-        The ridge, which costs least, also reads the embedding.
+        The ridge, which costs least, also reads the embedding, and beside it that of random gene
+        vectors: an embedding keeps much of the expression whatever its vectors say.
         """
         if of_drugs:
             inputs = dict([drug_features(self.rows.drugs.tolist(), self.smiles)])
         else:
-            wanted = (EXPRESSION, EMBEDDING, BOTH) if name == "ridge" else (EXPRESSION,)
-            inputs = {representation: self.features[representation] for representation in wanted}
+            inputs = self.features if name == "ridge" else {EXPRESSION: self.features[EXPRESSION]}
         yield from inputs.items()
         first = next(iter(inputs.values()))
         yield PERMUTED_FEATURES, first[np.random.default_rng(seed).permutation(len(first))]

@@ -295,6 +295,10 @@ def test_the_full_benchmark_goes_on_where_it_was_killed(lake: Lake, screen, monk
     assert not rows.select(TABLES["model_evaluations"].key).is_duplicated().any()
     drugs = rows.filter(pl.col("model") == "drug-response-planted-leave-drug-out-ridge")
     assert set(drugs["representation"]) == {"drug-identity", "permuted-features"}
+    lines = rows.filter(pl.col("model") == "drug-response-planted-leave-cell-line-out-ridge")
+    is_control = dict(lines.select("representation", "is_control").iter_rows())
+    assert is_control["random-embedding"], "beside the ridge on the sample's vector"
+    assert not is_control["embedding"]
 
 
 def test_codes_of_drugs_come_from_their_names_alone(monkeypatch):
