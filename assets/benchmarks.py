@@ -26,6 +26,7 @@ LABELS = ("gene_properties", "gene_pairs")
 RESULTS = ("benchmark_results", "benchmark_comparisons", "benchmark_confusions")
 PROGRAMS = ("gene_programs", "program_terms", "program_activity")
 _READ = (*EVALUATION_INPUTS, "cell_embeddings", "gene_embeddings", "gene_properties")
+_SCORED = (*_READ, "gene_pairs", "gene_descriptions")
 
 
 @dg.multi_asset(outs=declared_outs(LABELS), deps=[source_key(source) for source in LABEL_ARCHIVES])
@@ -65,15 +66,11 @@ def collection_scores(
     return partition_result(platform.lake, parts, **unscored)
 
 
-@dg.multi_asset(
-    outs=declared_outs(RESULTS),
-    ins=inputs(*_READ, "gene_pairs", "gene_descriptions"),
-    pool=MEMORY,
-)
+@dg.multi_asset(outs=declared_outs(RESULTS), ins=inputs(*_SCORED), pool=MEMORY)
 def benchmarks(context: Context, platform: PlatformResource, **tables: StoredTable) -> TableResults:
-    """Every task on genes, and on the cells of every single-cell collection."""
+    """Every task on genes, and on the cells of every collection."""
     lake, of = platform.lake, platform.collection_tables(tables)
-    properties, pairs = (lake.read(tables[name]) for name in LABELS)
+    properties, pairs = map(lake.read, (tables[name] for name in LABELS))
     labels = library.Labels(properties, pairs, platform.gene_groups)
     spaces = platform.entrants(of.gene_vectors, tables["gene_descriptions"])
     cells, unscored = library.score_collections(of, advance=context.log.info)

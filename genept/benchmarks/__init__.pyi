@@ -1,11 +1,11 @@
 """What is meant to be used from outside this package."""
 
+from .cells import score_collection as score_collection
+from .cells import score_collections as score_collections
 from .input_tables import SpaceVectors as SpaceVectors
 from .label_tables import build_labels as build_labels
 from .label_tables import fates as fates
 from .leaderboard import run_tasks as run_tasks
-from .leaderboard import score_collection as score_collection
-from .leaderboard import score_collections as score_collections
 from .leaderboard_figures import ReportFigure as ReportFigure
 from .leaderboard_figures import ablation_figure as ablation_figure
 from .leaderboard_figures import cells_in_words as cells_in_words

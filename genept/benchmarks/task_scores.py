@@ -10,8 +10,7 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
-from genept.benchmarks.cells import CENTRED, CLUSTERS, DECIDING, MIXING, NEIGHBOURS, WHOLE
-from genept.benchmarks.cells import TASK as CELL_TYPES
+from genept.benchmarks import cells
 from genept.benchmarks.resampling import is_common_control, is_own_control
 from genept.benchmarks.task_registry import all_tasks
 from genept.benchmarks.term_weights import TFIDF
@@ -64,12 +63,13 @@ def deciding(results: pl.DataFrame) -> pl.DataFrame:
     """The rows of `benchmark_results` that decide: one score per representation and task."""
     conditions = [_is(of.id, of.model, of.clean, of.metrics[0]) for of in all_tasks().values()]
     conditions += [
-        _is(CLUSTERS, "k-means", WHOLE, "ami"),
-        _is(MIXING, NEIGHBOURS, WHOLE, "knn_type_purity"),
+        _is(cells.CLUSTERS, "k-means", cells.WHOLE, "ami"),
+        _is(cells.MIXING, cells.NEIGHBOURS, cells.WHOLE, "knn_type_purity"),
+        _is(cells.ZERO_SHOT, cells.NEAREST_NAME, cells.WHOLE, cells.DECIDING),
     ]
-    genes = results.filter(pl.any_horizontal(conditions))
-    samples = results.filter(pl.col("task").is_in(list(SAMPLE_TASKS.values())))
-    return pl.concat([genes, annotated_cells(results, DECIDING), samples])
+    samples = pl.col("task").is_in(list(SAMPLE_TASKS.values()))
+    chosen = [results.filter(pl.any_horizontal(conditions)), results.filter(samples)]
+    return pl.concat([*chosen, annotated_cells(results, cells.DECIDING)])
 
 
 def annotated_cells(results: pl.DataFrame, metric: str) -> pl.DataFrame:
@@ -77,19 +77,17 @@ def annotated_cells(results: pl.DataFrame, metric: str) -> pl.DataFrame:
 
     Parameters
     ----------
-    results
-        Table `benchmark_results`.
-    metric
-        Name of the metric, such as ``macro_f1``.
+    results, metric
+        Table `benchmark_results`; such as ``macro_f1``.
 
     Returns
     -------
     pl.DataFrame
-        The rows of `results` with this metric on the deciding split of each data set.
+        The rows with this metric on the deciding split of each data set.
     """
-    cells = results.filter(_is(CELL_TYPES, NEIGHBOURS, None, metric))
+    annotated = results.filter(_is(cells.TASK, cells.NEIGHBOURS, None, metric))
     by_group = pl.col("split").str.starts_with("leave-group-out")
-    return cells.filter(by_group | ~by_group.any().over("dataset"))
+    return annotated.filter(by_group | ~by_group.any().over("dataset"))
 
 
 def beside_controls(results: pl.DataFrame) -> pl.DataFrame:
@@ -129,10 +127,10 @@ def controls_of(name: str, is_control: Mapping[str, bool]) -> Iterator[str]:
     Chance (random vectors, majority, gene frequency) and expression; its own shuffled and
     permuted variants; TF-IDF of the same texts, sparse and as LSA; the name alone.
     """
-    base, centred = name.removesuffix(CENTRED), name.endswith(CENTRED)
+    base, centred = name.removesuffix(cells.CENTRED), name.endswith(cells.CENTRED)
     space, method = base.removesuffix(_METHOD), base.endswith(_METHOD)
     embedder, _, recipe = space.partition("/")
-    suffix = _METHOD * method + CENTRED * centred
+    suffix = _METHOD * method + cells.CENTRED * centred
     same_text = {
         f"{TFIDF}/{recipe}{suffix}",
         f"minilm-l6-v2/name{suffix}",
@@ -156,7 +154,7 @@ def representations(scores: pl.DataFrame, *, controls: bool = False) -> list[str
 
 def spaces_of(scores: pl.DataFrame) -> pl.DataFrame:
     """The same rows by space: GenePT-w counts for its space; centred vectors are left out."""
-    named = scores.filter(~pl.col("representation").str.ends_with(CENTRED))
+    named = scores.filter(~pl.col("representation").str.ends_with(cells.CENTRED))
     return named.with_columns(pl.col("representation").str.strip_suffix(_METHOD))
 
 

@@ -5,8 +5,11 @@ Building their vectors is `genept.client.platform`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 from genept import text
 from genept.client.installation import Installation
@@ -153,6 +156,17 @@ class KnownSpaces(Installation):
             return f"there is no recipe {space.recipe!r}"
         why = self.embedders.unavailable(space.embedder) if space.needs_embedder else None
         return why or self.knowledge.unavailable(recipe)
+
+    def embed_names(
+        self, space: text.Space
+    ) -> Callable[[Sequence[str]], NDArray[np.float32]] | None:
+        """What embeds names of cell types in a space of a model of this machine; else None."""
+        if space.is_control or not space.is_text or space.embedder not in self.embedders.local:
+            return None
+        embedder = self.embedders.open(space.embedder)
+        if isinstance(embedder, text.QueryEmbedder):
+            embedder = embedder.for_queries()
+        return embedder.embed
 
     def _not_ingested(self, space: text.Space) -> str | None:
         if not self.settings.collections and space.recipe in self.shipped_catalogue.usual:

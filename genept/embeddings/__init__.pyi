@@ -2,6 +2,7 @@
 
 from .coexpression import embed_coexpression as embed_coexpression
 from .collection_tables import CollectionTables as CollectionTables
+from .collection_tables import EmbedNames as EmbedNames
 from .collection_tables import embed_samples as embed_samples
 from .collection_tables import release_further_vectors as release_further_vectors
 from .ensembles import Ensemble as Ensemble

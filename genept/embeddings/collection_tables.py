@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from genept.common import StoreError
 from genept.datasources import Collection
 from genept.embeddings.ensembles import Ensemble, missing_members, release_ensemble
@@ -27,6 +30,9 @@ SHARE_COVERED: Final = 0.8
 are scored on the observations that each of them has."""
 
 
+EmbedNames = Callable[[Space], Callable[[Sequence[str]], NDArray[np.float32]] | None]
+
+
 @dataclass(frozen=True)
 class CollectionTables:
     """Tables of the lake, and the collections and spaces whose parts of them are read.
@@ -41,12 +47,16 @@ class CollectionTables:
         The chosen collections; one that a user added may be missing in the tables.
     spaces
         The chosen spaces.
+    embed_names
+        Opens the text model of a space, to embed names of cell types; None where it is not on this
+        machine, or the space is of no model.
     """
 
     lake: Lake
     tables: Mapping[str, StoredTable]
     collections: Sequence[Collection]
     spaces: Sequence[Space]
+    embed_names: EmbedNames = lambda _: None
 
     def ingested(self, *kinds: str) -> list[Collection]:
         """The chosen collections of these kinds, or of any, that table `expression` holds."""

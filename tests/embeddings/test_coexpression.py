@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 from planted import a_collection, gene, ingest_parsed, parsed_of, reference_of
 
-from genept.benchmarks import leaderboard
+from genept.benchmarks.cells import collection_scores
 from genept.embeddings.coexpression import (
     FURTHER,
     MIN_OBSERVATIONS,
@@ -97,11 +97,16 @@ def test_cells_that_a_space_is_made_of_are_not_scored_in_it(monkeypatch) -> None
     spaces = [space_of(f"coexpression-4/{id_}") for id_ in ("planted", "other")]
     parts = CollectionParts(None, None, (), dict.fromkeys(spaces, ()))
     of = SimpleNamespace(
-        lake=None, parts=lambda _: parts, with_further=lambda parts, _: (parts, {"x": "why"})
+        lake=None,
+        parts=lambda _: parts,
+        with_further=lambda parts, _: (parts, {"x": "why"}),
+        embed_names=lambda _: None,
     )
-    monkeypatch.setattr(leaderboard, "too_few_cells", lambda *_: None)
-    monkeypatch.setattr(leaderboard, "score_cells", lambda *given, **_: list(given[3].embeddings))
-    scored, left_out = leaderboard.score_collection(of, collection, advance=print)
+    monkeypatch.setattr(collection_scores, "too_few_cells", lambda *_: None)
+    monkeypatch.setattr(
+        collection_scores, "score_cells", lambda *given, **_: list(given[3].embeddings)
+    )
+    scored, left_out = collection_scores.score_collection(of, collection, advance=print)
     assert scored == spaces[1:]
     assert left_out == {
         "x": "why",

@@ -6,6 +6,8 @@ from .cell_task import DECIDING as DECIDING
 from .cell_task import MIXING as MIXING
 from .cell_task import NEIGHBOURS as NEIGHBOURS
 from .cell_task import WHOLE as WHOLE
-from .cell_task import score_cells as score_cells
-from .cell_task import too_few_cells as too_few_cells
 from .cell_types import TASK as TASK
+from .collection_scores import score_collection as score_collection
+from .collection_scores import score_collections as score_collections
+from .zero_shot import NEAREST_NAME as NEAREST_NAME
+from .zero_shot import ZERO_SHOT as ZERO_SHOT

@@ -29,11 +29,19 @@ from genept.benchmarks.cells.cell_types import (
     mixing_scores,
     random_split,
 )
+from genept.benchmarks.cells.zero_shot import ZERO_SHOT, zero_shot_rows
 from genept.benchmarks.input_tables import LIBRARIES
 from genept.benchmarks.resampling import confusions, paired_differences, resampled_labels, rivals
 from genept.benchmarks.scores import Indices
 from genept.benchmarks.task_base import constant
-from genept.embeddings import CollectionParts, ObservationViews, expression_weights, read_views
+from genept.embeddings import (
+    CollectionParts,
+    EmbedNames,
+    ObservationViews,
+    expression_weights,
+    read_views,
+    representation_name,
+)
 from genept.storage import Lake, NewPart, Origin, Part
 
 COMPONENTS: Final = 50
@@ -87,11 +95,11 @@ MIXING: Final = "batch-mixing"
 WHOLE: Final = "all-cells"
 """Split of tasks that leave no cell out."""
 
-
 _CODE: Final = (
     "genept.benchmarks.task_base",
     "genept.benchmarks.cells.cell_task",
     "genept.benchmarks.cells.cell_types",
+    "genept.benchmarks.cells.zero_shot",
     "genept.benchmarks.influence",
     "genept.benchmarks.resampling",
     "genept.benchmarks.scores",
@@ -107,6 +115,7 @@ def score_cells(
     unit: str,
     parts: CollectionParts,
     *,
+    embed_names: EmbedNames = lambda _: None,
     advance: Callable[[str], None] = lambda _: None,
 ) -> list[Part]:
     """Scores of one single-cell collection and their differences, unless the lake holds them.
@@ -123,6 +132,8 @@ def score_cells(
         Unit of its expression.
     parts
         Tables of the collection.
+    embed_names
+        Opens the model of a space, for types by their names alone.
     advance
         Called with a sentence on the next step.
 
@@ -136,7 +147,10 @@ def score_cells(
     def compute() -> list[NewPart]:
         views = read_views(lake, parts).labelled("cell_type")
         annotated, differences, confused = _annotated(views, unit, advance)
-        scored = pl.DataFrame([*annotated, *_structured(views, unit, advance)])
+        advance(ZERO_SHOT)
+        spaces = {representation_name(space): space for space in parts.embeddings}
+        by_name = zero_shot_rows(views, spaces, embed_names, seed=SEED)
+        scored = pl.DataFrame([*annotated, *_structured(views, unit, advance), *by_name])
         results = constant(scored, dataset=collection).partition_by("task", maintain_order=True)
         task_id = f"{TASK}/{collection}"
         return [
