@@ -5,7 +5,7 @@ scaling is the same for every representation, and the penalty is chosen inside t
 task (`genept.benchmarks.task_base`) chooses the head, what it is trained on, and what it scores.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache
 from itertools import combinations
@@ -198,7 +198,6 @@ def chosen_strength(
     is_positive: NDArray[np.bool_],
     inside: NDArray[np.intp],
     outside: NDArray[np.intp],
-    strengths: Sequence[float],
 ) -> float:
     """The C with the largest area on some training rows, of heads fitted on others.
 
@@ -206,20 +205,20 @@ def chosen_strength(
     ----------
     x, is_positive
         Scaled vectors of the training rows, and their labels.
-    inside, outside, strengths
-        Positions of the rows to fit on, and of those to score; values of C, rising. The first one
-        is chosen where a side lacks one of the labels.
+    inside, outside
+        Positions of the rows to fit on, and of those to score; the strongest penalty is chosen
+        where a side lacks one of the labels.
     """
     sides = [is_positive[inside], is_positive[outside]]
     if any(not side.size or side.all() or not side.any() for side in sides):
-        return strengths[0]
+        return CHOSEN_STRENGTHS[0]
     head = LogisticRegression(max_iter=MAX_ITER, warm_start=True)
     areas = []
     with in_one_thread():
-        for c in strengths:
+        for c in CHOSEN_STRENGTHS:
             head.set_params(C=c).fit(x[inside], sides[0])
             areas.append(area(sides[1], head.decision_function(x[outside])))
-    return strengths[int(np.argmax(areas))]
+    return CHOSEN_STRENGTHS[int(np.argmax(areas))]
 
 
 def predicted_labels(

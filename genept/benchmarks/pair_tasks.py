@@ -37,9 +37,6 @@ FEWEST: Final = 50
 Halves = tuple[pl.DataFrame, pl.DataFrame]
 """Training and test pairs of a split."""
 
-STRENGTHS: Final = (1.0, 10.0, 100.0)
-"""Values of C to choose from, rising: of thousands of pairs, weaker penalties than of genes."""
-
 
 def _side_by_side(*blocks: Any) -> Any:
     if isinstance(blocks[0], np.ndarray):
@@ -167,7 +164,7 @@ class PairTask(Task):
         else:
             x, new = standardised_by_training(x, new)
             inside, outside = _inner_split(train)
-            c = chosen_strength(x, label == 1, inside, outside, STRENGTHS)
+            c = chosen_strength(x, label == 1, inside, outside)
             score = binary_scores(LOGISTIC, x, label, new, seed=fold, c=c)
         return _of_pairs(model, split, fold, test, score)
 
