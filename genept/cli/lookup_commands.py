@@ -191,10 +191,10 @@ def neighbours(
 def _print_hits(hits: SearchHits) -> None:
     answer.print(f"[dim]{escape(hits.query)}[/]")
     rows = (
-        (f"{cosine:.3f}", label, id_, about if len(about) <= ABOUT else f"{about[:ABOUT]}…")
-        for cosine, label, id_, about in hits.rows.select("cosine", "label", "id", "about").rows()
+        (f"{score:.3f}", label, id_, about if len(about) <= ABOUT else f"{about[:ABOUT]}…")
+        for score, label, id_, about in hits.rows.select("score", "label", "id", "about").rows()
     )
-    table = plain_table("cosine", "", "id", "", rows=rows)
+    table = plain_table("score", "", "id", "", rows=rows)
     table.show_header = False
     answer.print(table, soft_wrap=False)
 

@@ -1,13 +1,14 @@
 """Search in a space: what is nearest to a text, a gene, a cell or a sample.
 
-Exact cosine search over memory-mapped vectors. Genes are compared as they are. Cells and
-samples are compared after subtracting the mean of their collection, and queries of them
-after subtracting the mean of all genes: without that, any two cells look the same.
+Exact cosine search over memory-mapped vectors. Genes are compared as they are; a cell or sample
+with genes after subtracting the means of its collection and of all genes: without that, any two
+cells look the same. Which cells a text means is found by their expression of the genes that are
+nearest to it: `genept.client.expression_search`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
@@ -16,9 +17,16 @@ import numpy as np
 import polars as pl
 
 from genept.client.api import load_table
+from genept.client.expression_search import N_GENES, expression_scores
 from genept.client.platform import Platform
 from genept.client.release_lookup import LATEST, Resolved, resolve
-from genept.client.vectors import OBSERVED, Matrix, Vectors, released_vectors
+from genept.client.vectors import (
+    OBSERVED,
+    Matrix,
+    Vectors,
+    expression_rows,
+    released_vectors,
+)
 from genept.common import StoreError
 from genept.text import (
     LSA,
@@ -31,7 +39,7 @@ from genept.text import (
 
 Among = Literal["genes", "cells", "samples"]
 TABLE_OF: Final = {"cells": "cell_embeddings", "samples": "sample_embeddings"}
-SCHEMA: Final = {"id": pl.String, "label": pl.String, "about": pl.String, "cosine": pl.Float64}
+SCHEMA: Final = {"id": pl.String, "label": pl.String, "about": pl.String, "score": pl.Float64}
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,8 @@ class SearchHits:
     ----------
     rows
         `id`, `label`, `about` (description of a gene, or collection of a cell or sample) and
-        `cosine`, nearest first.
+        `score`, highest first: the cosine of a gene; of a cell or sample found by a text, the mean
+        z-score of its expression.
     query
         The query in words, for a title.
     """
@@ -72,7 +81,7 @@ class SpaceSearch:
     def text(
         self, text: str, among: Among = "genes", *, n: int = 10, collection: str | None = None
     ) -> SearchHits:
-        """What lies nearest to a text in this space.
+        """What lies nearest to a text in this space; cells and samples, by what they express.
 
         Raises
         ------
@@ -82,7 +91,9 @@ class SpaceSearch:
         query = self._embed(text)
         if among == "genes":
             return SearchHits(self._genes(self.genes.nearest(query, n)), f"text in {self.space}")
-        return self._observations(query - self.genes.mean, among, n, collection)
+        cosines = self.genes.cosines(query - self.genes.mean, centred=True)
+        of_gene = dict(zip(self.genes.ids.tolist(), cosines.tolist(), strict=True))
+        return self._observations(of_gene, among, n, collection)
 
     def gene(self, name: str, *, n: int = 10) -> SearchHits | None:
         """The genes nearest to a gene, by symbol, alias or id; none if it is no gene here."""
@@ -114,20 +125,30 @@ class SpaceSearch:
         )
 
     def _observations(
-        self, query: Matrix, among: Among, n: int, collection: str | None
+        self, cosines: Mapping[str, float], among: Among, n: int, collection: str | None
     ) -> SearchHits:
-        table = TABLE_OF[among]
         rows: list[tuple[str, str, float]] = []
-        for name in self._collections(table, collection):
-            vectors = released_vectors(self.release, table, self.space, name)
-            rows += [(name, *row) for row in vectors.nearest(query, n, centred=True)]
+        for name in self._collections(TABLE_OF[among], collection):
+            of_collection = {"collection_id": name}
+            axis, about = (
+                pl.read_parquet(self.release.local_files(table, of_collection), glob=False)
+                for table in ("gene_axis", "collections")
+            )
+            genes = axis.sort("gene_index")["ensembl_gene_id"].to_list()
+            files = self.release.local_files("expression", of_collection)
+            ids, expression = expression_rows(files, len(genes))
+            near = np.array([cosines.get(gene, np.nan) for gene in genes])
+            scores = expression_scores(expression, str(about["unit"][0]), near)
+            best = np.argsort(-scores, kind="stable")[:n]
+            rows += [(name, ids[at], float(scores[at])) for at in best]
         if not rows:
             raise StoreError(f"no {among} were embedded in space {self.space!r}")
         nearest = sorted(rows, key=lambda row: -row[2])[:n]
         labels = self._labels({name for name, _, _ in nearest})
-        shown = [(id_, labels.get((name, id_), ""), name, cosine) for name, id_, cosine in nearest]
+        shown = [(id_, labels.get((name, id_), ""), name, score) for name, id_, score in nearest]
         return SearchHits(
-            pl.DataFrame(shown, SCHEMA, orient="row"), f"centred cosine in {self.space}"
+            pl.DataFrame(shown, SCHEMA, orient="row"),
+            f"mean z-score of the {N_GENES} genes nearest to the text in {self.space}",
         )
 
     def _collections(self, table: str, only: str | None) -> list[str]:
