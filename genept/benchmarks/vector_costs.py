@@ -12,7 +12,14 @@ import numpy as np
 import polars as pl
 
 from genept.storage import Lake, NewPart, Origin, Part
-from genept.text import LSA, MeteredEmbedder, Space, TextEmbedder
+from genept.text import (
+    LSA,
+    MeteredEmbedder,
+    SlowEmbedder,
+    Space,
+    TextEmbedder,
+    genes_in_time,
+)
 
 TASK: Final = "embedding-cost"
 SPEED: Final = "embedding-speed"
@@ -55,7 +62,8 @@ def space_costs(
     origin = Origin(_CODE, {"gene_descriptions": descriptions.sha256}, settings)
 
     def compute() -> list[NewPart]:
-        costs = _costs(lake, space, lake.read(descriptions, ["text", "n_tokens"]), open_embedder)
+        rows = lake.read(descriptions, ["ensembl_gene_id", "text", "n_tokens"])
+        costs = _costs(lake, space, rows, open_embedder)
         return [NewPart("benchmark_results", costs, (TASK, space.recipe), number=number)]
 
     (part,) = lake.build(f"benchmarks/{TASK}/{space.id}", origin, compute)
@@ -73,6 +81,9 @@ def _costs(
         costs["seconds"] = process_time() - started
     else:
         embedder = open_embedder()
+        rows = genes_in_time(rows, embedder)
+        tokens = int(rows["n_tokens"].sum())
+        costs["tokens"] = float(tokens)
         costs["dollars"] = tokens * embedder.dollars_per_million_tokens / MILLION
         if not isinstance(embedder, MeteredEmbedder):
             costs["seconds"] = tokens * _seconds_per_token(lake, space, rows, embedder)
@@ -100,7 +111,8 @@ def _seconds_per_token(
     origin = Origin(_CODE, settings={"space": space.id, "embedder": embedder.identity})
 
     def compute() -> list[NewPart]:
-        sample = rows[np.random.default_rng(0).permutation(rows.height)[:SAMPLE].tolist()]
+        size = embedder.texts_at_once if isinstance(embedder, SlowEmbedder) else SAMPLE
+        sample = rows[np.random.default_rng(0).permutation(rows.height)[:size].tolist()]
         started = process_time()
         embedder.embed(sample["text"].to_list())
         speed = {"seconds": (process_time() - started) / int(sample["n_tokens"].sum())}

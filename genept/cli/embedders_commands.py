@@ -29,8 +29,9 @@ embedders = typer.Typer(
 )
 answer = open_console(soft_wrap=True)
 
-FILES, KEY, SERVER = "needs files", "needs a key", "needs a server"
+EXTRA, FILES, KEY, SERVER = "needs an extra", "needs files", "needs a key", "needs a server"
 NEEDS = {
+    EXTRA: "pip install 'genept-platform[llm]'",
     FILES: "genept embedders add FOLDER --id EMBEDDER, or models/EMBEDDER/ in a folder of "
     "GENEPT_MIRRORS",
     KEY: "GENEPT_OPENAI_API_KEY",
@@ -72,6 +73,7 @@ def _rows(known: Embedders) -> Iterator[tuple[str, ...]]:
         usable = "available"
         if known.unavailable(id_):
             usable = f"{FILES} of {local.repository}" if local.folder is None else FILES
+            usable = EXTRA if local.source else usable
         size, longest = str(local.dimensions or ""), str(local.max_tokens or "any")
         yield id_, f"here ({local.kind})", size, longest, "", usable
     for id_, plugin in known.added.items():
@@ -119,11 +121,13 @@ def add_embedder(
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", id_) or re.fullmatch(r"(lsa|random)-\d+", id_):
         raise SourceError(f"{id_!r}: an id has small letters, digits, dots and hyphens")
     shipped = all_entries().get(id_)
-    if shipped is not None and (given or known.unavailable(id_) is None):
-        raise SourceError(
-            f"{id_!r} is declared already: choose another --id"
-            + ("" if known.unavailable(id_) is None else ", or give its folder and nothing else")
-        )
+    if shipped is not None:
+        has_files = "source" in shipped or known.unavailable(id_) is None
+        if given or has_files:
+            raise SourceError(
+                f"{id_!r} is declared already: choose another --id"
+                + ("" if has_files else ", or give its folder and nothing else")
+            )
     if id_ in all_entries(*embedder_files(settings)) and shipped is None:
         raise SourceError(f"{id_!r} is declared already: choose another --id, or remove it first")
     entry = describe_folder(folder, id_, _of_shipped(shipped) if shipped else given)

@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     """TOML file of further language models."""
     embedding_budget: float | None = Field(None, ge=0)
     """Upper limit of the total cost of embedding and of chats in US$; none: no limit."""
+    embedding_minutes: float = Field(10.0, gt=0)
+    """Minutes that a language model of this machine may embed the genes of one space, at its
+    declared speed; further genes have no vector there."""
     embedding_batch_api: bool = False
     """Embed through the Batch API: half the price, up to a day's wait."""
     max_genes: int | None = Field(None, ge=1)

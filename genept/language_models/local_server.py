@@ -6,7 +6,6 @@ free port. It is started by the first request and ends with the context, or with
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 import subprocess
@@ -14,25 +13,24 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from pydantic import SecretStr
 
-from genept.common import private_folder, replacement
+from genept.common import private_folder
 from genept.language_models.chat_service import ChatService
 from genept.language_models.chats import RefusedChatError
 from genept.language_models.declared_models import LanguageModel, ModelWeights
+from genept.text import UnusableModelError
 from genept.text.hosted import RequestPolicy
+from genept.text.local import missing_extra
+from genept.text.local import unpacked_weights as unpacked
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
-PACKAGE: Final = "xllamacpp"
-REMEDY: Final = "pip install 'genept-platform[llm]'"
 ENDING_SECONDS: Final = 10.0
-CHUNK: Final = 1 << 20
 
 PATIENT: Final = RequestPolicy(read=1800, attempts=2)
 """A long answer takes minutes on a busy machine, and a server that is gone does not come back."""
@@ -118,19 +116,6 @@ class LocalChatService(ChatService):
             ) from error
 
 
-def missing_extra() -> str | None:
-    """Say what a local model lacks on this machine.
-
-    Returns
-    -------
-    str or None
-        What to install; None if nothing is missing.
-    """
-    if find_spec(PACKAGE) is None:
-        return f"runs on this machine by {PACKAGE}, which is not installed: {REMEDY}"
-    return None
-
-
 def unpacked_weights(weights: ModelWeights, open_member: OpenMember, folder: Path) -> Path:
     """Return the file of weights, unpacked from its source and checked.
 
@@ -153,22 +138,7 @@ def unpacked_weights(weights: ModelWeights, open_member: OpenMember, folder: Pat
     RefusedChatError
         The source holds another file.
     """
-    path = private_folder(folder) / f"{weights.sha256}.gguf"
-    if path.is_file() and _sha256(path) == weights.sha256:
-        return path
-    with open_member(weights.source, weights.member) as packed, replacement(path) as file:
-        digest = hashlib.sha256()
-        while chunk := packed.read(CHUNK):
-            digest.update(chunk)
-            file.write(chunk)
-        if digest.hexdigest() != weights.sha256:
-            raise RefusedChatError(
-                f"source {weights.source}: {weights.member} has SHA-256 {digest.hexdigest()}, "
-                f"declared is {weights.sha256}: correct the declaration of the model"
-            )
-    return path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        return unpacked(lambda: open_member(weights.source, weights.member), weights.sha256, folder)
+    except UnusableModelError as error:
+        raise RefusedChatError(f"source {weights.source}, {weights.member}: {error}") from error

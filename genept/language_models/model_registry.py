@@ -13,11 +13,11 @@ from genept.language_models.declared_models import LanguageModel, load_language_
 from genept.language_models.local_server import (
     LocalChatService,
     OpenMember,
-    missing_extra,
     unpacked_weights,
 )
 from genept.storage import ObjectStore
 from genept.text.hosted import SpendingLimit
+from genept.text.local import missing_extra
 
 
 class LanguageModels:

@@ -1,5 +1,6 @@
 """What is meant to be used from outside this package."""
 
+from .cached_embedding import embed_through_cache as embed_through_cache
 from .composition import Composed as Composed
 from .composition import Lengths as Lengths
 from .composition import PartOfText as PartOfText
@@ -29,7 +30,6 @@ from .gene_vectors import EmbedRemotely as EmbedRemotely
 from .gene_vectors import StoredVectors as StoredVectors
 from .gene_vectors import embed_each as embed_each
 from .gene_vectors import embed_genes as embed_genes
-from .gene_vectors import embed_through_cache as embed_through_cache
 from .gene_vectors import gene_embedding_rows as gene_embedding_rows
 from .gene_vectors import stored_vectors as stored_vectors
 from .hosted import Budget as Budget
@@ -55,6 +55,7 @@ from .limits import WORDS as WORDS
 from .limits import TokenCounter as TokenCounter
 from .limits import counted_by as counted_by
 from .limits import counting as counting
+from .local import LANGUAGE_MODEL as LANGUAGE_MODEL
 from .local import LSA as LSA
 from .local import MODEL_ID as MODEL_ID
 from .local import BertEmbedder as BertEmbedder
@@ -77,6 +78,8 @@ from .registered_gene_vectors import map_vectors as map_vectors
 from .registered_gene_vectors import register_space as register_space
 from .registered_gene_vectors import registered_spaces as registered_spaces
 from .registered_gene_vectors import release_registered_space as release_registered_space
+from .time_limit import SlowEmbedder as SlowEmbedder
+from .time_limit import genes_in_time as genes_in_time
 from .vector_cache import MILLION as MILLION
 from .vector_cache import CostForecast as CostForecast
 from .vector_cache import Payment as Payment

@@ -16,7 +16,7 @@ from typing import Any, Final
 from genept.common import Settings, write_privately
 from genept.text.embedders import UnusableModelError
 
-KINDS: Final = ("hosted", "bert", "static")
+KINDS: Final = ("hosted", "bert", "static", "language-model")
 PLACES: Final = frozenset(
     {
         "folder", "sha256", "revision", "weights", "max_tokens", "tokenizer", "base_url", "model",

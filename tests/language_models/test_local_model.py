@@ -16,9 +16,10 @@ from genept.language_models.chats import Chat, RefusedChatError, SamplingOptions
 from genept.language_models.completion import complete
 from genept.language_models.declared_models import load_language_models
 from genept.language_models.games import SCRIPTED, DonorGame, LanguageAgent, imitate, play
-from genept.language_models.local_server import missing_extra, unpacked_weights
+from genept.language_models.local_server import unpacked_weights
 from genept.language_models.model_registry import LanguageModels
 from genept.text.hosted.ledger import all_payments
+from genept.text.local.language_model import missing_extra
 
 ID = "smollm2-135m"
 pytestmark = [

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from planted import CountingEmbedder
 
-import genept.text.gene_vectors
+import genept.text.cached_embedding
 from genept.storage.object_store import ObjectStore
-from genept.text.gene_vectors import embed_through_cache, plain_loop
+from genept.text.cached_embedding import embed_through_cache, plain_loop
 from genept.text.vector_cache import VectorCache
 
 TEXTS = [f"text {number} " + "word " * (number % 7) for number in range(50)]
@@ -19,7 +19,7 @@ class Killed(BaseException):
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
-    monkeypatch.setattr(genept.text.gene_vectors, "BATCH", BATCH)
+    monkeypatch.setattr(genept.text.cached_embedding, "BATCH", BATCH)
 
 
 @pytest.fixture

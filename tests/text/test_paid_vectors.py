@@ -2,8 +2,8 @@
 
 import pytest
 
+from genept.text.cached_embedding import embed_through_cache
 from genept.text.embedders import RefusedEmbeddingError
-from genept.text.gene_vectors import embed_through_cache
 from genept.text.hosted.batch_api import PendingBatchesError
 from genept.text.hosted.budget import BudgetError
 from genept.text.hosted.hosted_models import SpendingLimit

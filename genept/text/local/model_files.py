@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, TypeVar
 
+from genept.common import private_folder, replacement
 from genept.datasources.download import Archives
 from genept.text.embedders import UnusableModelError
 from genept.text.local.local_models import LocalModel
@@ -41,12 +42,29 @@ class PublishedFiles:
         Whether there is a file of this name.
     sha256
         SHA-256 of files that are pinned, by name.
+    folder
+        Where they are; None: in an archive.
     """
 
     where: str
     open: Callable[[str], AbstractContextManager[BinaryIO]]
     has: Callable[[str], bool]
     sha256: Mapping[str, str]
+    folder: Path | None = None
+
+    def on_disk(self, name: str, folder: Path) -> Path:
+        """A file as a path: where it is, or unpacked from its archive into a folder.
+
+        Raises
+        ------
+        UnusableModelError
+            It is not there, or has other bytes than the pinned ones.
+        """
+        if self.folder is None:
+            return unpacked_weights(lambda: self.open(name), self.sha256[name], folder)
+        actual = self._opened(name, _digest)
+        self._refuse_other(name, actual)
+        return self.folder / name
 
     def read(self, name: str) -> bytes:
         """Read a file.
@@ -57,14 +75,16 @@ class PublishedFiles:
             It is not there, or has other bytes than the pinned ones.
         """
         content = self._opened(name, lambda file: file.read())
-        actual = hashlib.sha256(content).hexdigest()
+        self._refuse_other(name, hashlib.sha256(content).hexdigest())
+        return content
+
+    def _refuse_other(self, name: str, actual: str) -> None:
         if actual != self.sha256.get(name, actual):
             raise UnusableModelError(
                 f"{name} in {self.where} has sha256 {actual}, expected {self.sha256[name]}: it is "
                 "not the declared one. Put the right file back, or declare what it is now under "
                 "another id"
             )
-        return content
 
     def digest(self, name: str) -> str:
         """SHA-256 of a file: as declared, else of what is there."""
@@ -87,6 +107,48 @@ def _digest(file: BinaryIO) -> str:
     while block := file.read(1 << 20):
         digest.update(block)
     return digest.hexdigest()
+
+
+def unpacked_weights(
+    opened: Callable[[], AbstractContextManager[BinaryIO]], sha256: str, folder: Path
+) -> Path:
+    """Return a file of weights that llama.cpp can open: unpacked once, and checked.
+
+    Parameters
+    ----------
+    opened
+        Opens the file in its archive.
+    sha256
+        Of the file.
+    folder
+        Where it is kept.
+
+    Returns
+    -------
+    Path
+        A GGUF file with this SHA-256.
+
+    Raises
+    ------
+    UnusableModelError
+        The archive holds another file.
+    """
+    path = private_folder(folder) / f"{sha256}.gguf"
+    if path.is_file():
+        with path.open("rb") as kept:
+            if _digest(kept) == sha256:
+                return path
+    with opened() as packed, replacement(path) as file:
+        digest = hashlib.sha256()
+        while block := packed.read(1 << 20):
+            digest.update(block)
+            file.write(block)
+        if (actual := digest.hexdigest()) != sha256:
+            raise UnusableModelError(
+                f"the archive's file has SHA-256 {actual}, declared is {sha256}: correct the "
+                "declaration of the model"
+            )
+    return path
 
 
 def files_of(
@@ -140,7 +202,7 @@ def folder_files(folder: Path, sha256: Mapping[str, str]) -> PublishedFiles:
         path = PurePosixPath(name)
         return not path.is_absolute() and ".." not in path.parts and path_of(name).is_file()
 
-    return PublishedFiles(str(folder), lambda name: path_of(name).open("rb"), has, sha256)
+    return PublishedFiles(str(folder), lambda name: path_of(name).open("rb"), has, sha256, folder)
 
 
 def missing_files(model: LocalModel, mirrors: Sequence[str]) -> str | None:

@@ -6,6 +6,7 @@ The graph that is built of an encoder's weights is kept, so that weights are rea
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,8 @@ from genept.text.local.architectures import (
 )
 from genept.text.local.bert import BertEmbedder
 from genept.text.local.bert_graph import GRAPH_VERSION, POSITIONS, build_graph
-from genept.text.local.local_models import LocalModel
+from genept.text.local.language_model import LanguageModelEmbedder
+from genept.text.local.local_models import LANGUAGE_MODEL, LocalModel
 from genept.text.local.model_files import PublishedFiles
 from genept.text.local.static_table import StaticEmbedder, static_table
 from genept.text.local.tokenizing import read_tokenizer
@@ -30,7 +32,12 @@ LARGEST: Final = 1_900_000_000
 
 
 def open_local_model(
-    model: LocalModel, files: PublishedFiles, folder: Path, *, threads: int = 2
+    model: LocalModel,
+    files: PublishedFiles,
+    folder: Path,
+    *,
+    threads: int = 2,
+    minutes: float = 10.0,
 ) -> TextEmbedder:
     """Open a declared model.
 
@@ -44,7 +51,9 @@ def open_local_model(
         Where graphs are kept, as large as the weights. One whose content does not match its name is
         built again.
     threads
-        Threads of one inference.
+        Threads of one inference; a language model has one.
+    minutes
+        How long a language model may embed the genes of one space.
 
     Returns
     -------
@@ -56,6 +65,9 @@ def open_local_model(
     UnusableModelError
         A file is missing, damaged, not the declared one, or of a network that is not run here.
     """
+    if model.kind == LANGUAGE_MODEL:
+        weights = partial(files.on_disk, model.weights, folder)
+        return LanguageModelEmbedder(model, weights, files.digest(model.weights), minutes)
     tokenizer = read_tokenizer(files, model.tokenizer)
     if model.kind == "static":
         table = static_table(read_weights(files, model.weights), model)

@@ -6,9 +6,9 @@ from loopback_openai import LoopbackService, serving
 from pydantic import SecretStr
 
 from genept.common.settings import Settings
+from genept.text.cached_embedding import embed_through_cache
 from genept.text.embedder_registry import Embedders
 from genept.text.embedders import RefusedEmbeddingError, validate_vectors
-from genept.text.gene_vectors import embed_through_cache
 from genept.text.hosted.hosted_models import HostedModel
 from genept.text.hosted.ledger import all_payments
 from genept.text.hosted.openai import OpenAIEmbedder
