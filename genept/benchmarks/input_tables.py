@@ -138,7 +138,10 @@ def task_inputs(
         if stated := sorted(set(task.stated_by) & vectors.tells):
             left_out[vectors.space.id] = f"it states the answer: {', '.join(stated)}"
         elif len(known) < SHARE_COVERED * len(wanted):
-            left_out[vectors.space.id] = f"knows {len(known):,} of {len(wanted):,} genes"
+            counted = f"{len(known):,} of {len(wanted):,} genes"
+            left_out[vectors.space.id] = (
+                f"has vectors for {counted}, and {SHARE_COVERED:.0%} are needed"
+            )
         else:
             taking_part.append(vectors)
             common &= known

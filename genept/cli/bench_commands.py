@@ -81,6 +81,8 @@ def run(
     for what, n in scored.labels.items():
         if what.split("/")[0] in chosen and not what.endswith("/scored"):
             answer.print(f"{what.replace('/', ': ')}: {n:,} rows")
+    for space_id, counted in scored.partly_embedded.items():
+        answer.print(f"{space_id}: {counted}")
     for what, why in scored.remarks.items():
         answer.print(f"{what}: not scored, {why}")
     for companion in scored.added:
@@ -135,6 +137,8 @@ def compare_models(
     if page is None:
         raise StoreError(NOTHING)
     output.write_bytes(page)
+    for space_id, counted in scored.partly_embedded.items():
+        answer.print(f"{space_id}: {counted}")
     for what, why in scored.remarks.items():
         answer.print(f"{what}: not scored, {why}")
     answer.print(f"written: {output}", markup=False)

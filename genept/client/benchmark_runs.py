@@ -17,7 +17,7 @@ from genept.client.platform import Platform
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.nomenclature import build_reference_table
 from genept.storage import Part, StoredTable
-from genept.text import MODEL_ID, Space
+from genept.text import LANGUAGE_MODEL, MODEL_ID, Space, genes_in_time
 
 Advance = Callable[[str, float], None]
 """Called with what is done now, and the share that is finished."""
@@ -62,6 +62,8 @@ class ScoredSpaces:
         Why a task was not scored, by task.
     labels
         Labels by what became of them: ``task/fate`` and their number.
+    partly_embedded
+        How many genes have a vector, by space where not all have.
     added
         Spaces that others are compared with, which nobody named.
     """
@@ -70,6 +72,7 @@ class ScoredSpaces:
     dimensions: dict[str, int]
     remarks: dict[str, str]
     labels: dict[str, int]
+    partly_embedded: dict[str, str]
     added: list[Space]
 
 
@@ -105,7 +108,13 @@ def spaces_to_compare(
         platform.recipe_of(Space(MODEL_ID, recipe))
     hosted = platform.hosted.declared
     paid = {id_ for id_, model in hosted.items() if model.dollars_per_million_tokens > 0}
-    further = (space for space in platform.further_spaces if not platform.unavailable(space))
+    local = platform.embedders.local
+    further = (
+        space
+        for space in platform.further_spaces
+        if not platform.unavailable(space)
+        and not (space.embedder in local and local[space.embedder].kind == LANGUAGE_MODEL)
+    )
     spaces = [
         space
         for space in (*platform.known_spaces, *further)
@@ -177,12 +186,15 @@ def score_spaces(
     genes = _genes(platform)
     labels = platform.labels(genes)
     entrants, costs, dimensions = [], list[Part](), dict[str, int]()
+    partly = dict[str, str]()
     every = [*spaces, *added]
     for number, space in enumerate(every):
         advance(f"embedding {space.id}", number / len(every))
         stored = _described(platform, genes, space)
         vectors = platform.embed(space, stored)
         entrants.append(platform.entrant(space, vectors, stored))
+        if lacking := platform.lacking_vectors(space, vectors, stored):
+            partly[space.id] = lacking
         if vectors.dimension is not None:
             dimensions[space.id] = vectors.dimension
         costs += [platform.cost(space, stored, number)] if space.is_text else []
@@ -191,7 +203,7 @@ def score_spaces(
         slow_controls=slow_controls, further=costs, advance=advance,
     )  # fmt: skip
     counted = fates(labels.properties) | fates(labels.pairs)
-    return ScoredSpaces(parts, dimensions, remarks, counted, added)
+    return ScoredSpaces(parts, dimensions, remarks, counted, partly, added)
 
 
 def forecast_spaces(
@@ -230,8 +242,10 @@ def _forecast(
     platform: Platform, space: Space, descriptions: StoredTable, number: int
 ) -> SpaceForecast:
     recipe = platform.recipe_of(space).id
-    texts = platform.lake.read(descriptions.part(recipe), ["text"])["text"].to_list()
-    cost = platform.forecast(platform.embedders.open(space.embedder), texts)
+    embedder = platform.embedders.open(space.embedder)
+    columns = ["ensembl_gene_id", "text", "n_tokens"]
+    rows = genes_in_time(platform.lake.read(descriptions.part(recipe), columns), embedder)
+    cost = platform.forecast(embedder, rows["text"].to_list())
     if space.embedder in platform.hosted.declared:
         return SpaceForecast(space.id, cost.n_new, None, cost.dollars)
     whole = costs_of(platform.lake.read(platform.cost(space, descriptions, number)))

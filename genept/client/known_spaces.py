@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genept import text
 from genept.client.installation import Installation
+from genept.storage import Part, StoredTable
 
 
 class KnownSpaces(Installation):
@@ -156,6 +158,33 @@ class KnownSpaces(Installation):
             return f"there is no recipe {space.recipe!r}"
         why = self.embedders.unavailable(space.embedder) if space.needs_embedder else None
         return why or self.knowledge.unavailable(recipe)
+
+    def lacking_vectors(
+        self, space: text.Space, vectors: Part, descriptions: StoredTable
+    ) -> str | None:
+        """How many described genes have a vector, and what gives one to all; None if all have.
+
+        Parameters
+        ----------
+        space
+            A space.
+        vectors
+            Its part of table `gene_embeddings`.
+        descriptions
+            Table `gene_descriptions`.
+        """
+        if not space.has_recipe:
+            return None
+        texts = descriptions.part(self.recipe_of(space).id)
+        if vectors.rows == texts.rows:
+            return None
+        counted = f"{vectors.rows:,} of {texts.rows:,} genes have a vector"
+        model = self.embedders.local.get(space.embedder)
+        if model is None or model.tokens_per_second is None:
+            return counted
+        tokens = int(self.lake.read(texts, ["n_tokens"])["n_tokens"].sum())
+        minutes = ceil(tokens / model.tokens_per_second / 60)
+        return f"{counted}; GENEPT_EMBEDDING_MINUTES={minutes} embeds all"
 
     def embed_names(
         self, space: text.Space

@@ -77,7 +77,7 @@ def test_spaces_are_scored_beside_their_controls_and_differences_are_reported(la
         (0.3 < score < 0.7) == ("@" in name or name == RANDOM) for name, score in value.items()
     )
     assert remarks == {
-        "t/small/text": "knows 60 of 120 genes",
+        "t/small/text": "has vectors for 60 of 120 genes, and 80% are needed",
         "t/leaky/go": "it states the answer: go",
     }
     (compared,) = [part for part in parts if part.table == "benchmark_comparisons"]

@@ -4,11 +4,14 @@ import json
 
 import pytest
 from model_folders import toy_folder
+from planted import CountingEmbedder, described
 
 from genept.client.platform import Platform
 from genept.common.settings import Settings
+from genept.storage.lake import Lake
 from genept.text.embedder_registry import Embedders
 from genept.text.embedders import RefusedEmbeddingError, space_of
+from genept.text.gene_vectors import embed_genes
 
 DECLARED = """
 [embedders.toy-48]
@@ -72,3 +75,33 @@ def test_a_hosted_embedder_without_a_key_is_refused(settings):
     assert reason in embedders.unavailable("text-embedding-3-small")
     with pytest.raises(RefusedEmbeddingError, match=reason):
         embedders.open("text-embedding-3-small")
+
+
+def test_genes_without_a_vector_are_counted_with_the_minutes_for_all(
+    lake: Lake, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("genept.text.local.language_model.PACKAGE", "json")
+    genes = [f"ENSG{number:011d}" for number in range(1, 3001)]
+    texts = described(lake, dict.fromkeys(genes, "what it does"))  # 8 tokens each
+    stored = lake.assemble("gene_descriptions", [texts])
+    platform = Platform(Settings(state_dir=tmp_path, embedding_minutes=1.5))
+    monkeypatch.setattr(Platform, "lake", lake)
+    space = space_of("smollm2-135m/name-go")
+
+    def vectors(n):
+        class Slow(CountingEmbedder):
+            tokens_per_space, texts_at_once = 8 * n, 1000
+
+        embedder = Slow(576)
+        embedder.id = "smollm2-135m"
+        return embed_genes(
+            lake, space, texts, lambda: embedder, product=lake.prefix, version=str(n)
+        )
+
+    assert platform.lacking_vectors(space, vectors(3000), stored) is None
+    assert platform.lacking_vectors(space, vectors(1200), stored) == (
+        "1,200 of 3,000 genes have a vector; GENEPT_EMBEDDING_MINUTES=4 embeds all"
+    )
+    assert platform.lacking_vectors(space_of("minilm-l6-v2/name-go"), vectors(7), stored) == (
+        "7 of 3,000 genes have a vector"
+    )
