@@ -1,6 +1,8 @@
 """What is meant to be used from outside this package."""
 
+from .cached_embedding import SlowEmbedder as SlowEmbedder
 from .cached_embedding import embed_through_cache as embed_through_cache
+from .cached_embedding import genes_in_time as genes_in_time
 from .composition import Composed as Composed
 from .composition import Lengths as Lengths
 from .composition import PartOfText as PartOfText
@@ -78,8 +80,6 @@ from .registered_gene_vectors import map_vectors as map_vectors
 from .registered_gene_vectors import register_space as register_space
 from .registered_gene_vectors import registered_spaces as registered_spaces
 from .registered_gene_vectors import release_registered_space as release_registered_space
-from .time_limit import SlowEmbedder as SlowEmbedder
-from .time_limit import genes_in_time as genes_in_time
 from .vector_cache import MILLION as MILLION
 from .vector_cache import CostForecast as CostForecast
 from .vector_cache import Payment as Payment

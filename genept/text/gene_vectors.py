@@ -18,12 +18,11 @@ import pyarrow as pa
 
 from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, ObjectStore, Origin, Part, VectorFile, put_table
-from genept.text.cached_embedding import embed_through_cache
+from genept.text.cached_embedding import embed_through_cache, genes_in_time
 from genept.text.embedders import EmbeddingError, Space, TextEmbedder, embedding_column
 from genept.text.hosted import PendingBatchesError, SpendingLimit, jobs_of, require_collected
 from genept.text.local import LSA, RandomVectors, shuffled
 from genept.text.metered import MeteredEmbedder, Runner, plain_loop
-from genept.text.time_limit import genes_in_time
 from genept.text.vector_cache import VectorCache
 
 EmbedRemotely = Callable[[MeteredEmbedder, Part], None]

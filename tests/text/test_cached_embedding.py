@@ -8,10 +8,10 @@ from planted import CountingEmbedder, described
 from genept.benchmarks.vector_costs import costs_of, space_costs
 from genept.common import Settings
 from genept.storage.lake import Lake
+from genept.text.cached_embedding import genes_in_time
 from genept.text.embedder_registry import Embedders
 from genept.text.embedders import Space, space_of
 from genept.text.gene_vectors import embed_genes
-from genept.text.time_limit import genes_in_time
 
 GENES = [f"ENSG{number:011d}" for number in range(1, 41)]
 TEXTS = {gene: f"what gene {gene} does" for gene in GENES}  # 8 tokens each, as `described` says
