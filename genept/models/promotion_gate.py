@@ -16,7 +16,7 @@ from genept.models.confidence import calibration_metrics
 from genept.models.evidence import Interval, ModelCandidate, paired_difference
 from genept.models.heads import STEPS
 from genept.models.holdout import HOLDOUT_SHARE, Holdout
-from genept.models.selection import against_plain
+from genept.models.selection import MARGIN, against_plain
 from genept.models.stored_models import ALLOWED_TYPES, PASS, REFUSE, WAIT, Answer, Verdict, Verdicts
 
 SENTINEL_P: Final = 0.001
@@ -29,7 +29,6 @@ MAX_DROP: Final = 0.02
 """Largest drop of the share that is right, in a cohort or class, that does not refuse a model."""
 
 MAX_DROP_LOW: Final = -0.05
-MARGIN: Final = -0.01
 MAX_ECE: Final = 0.05
 SLOPES: Final = (0.8, 1.2)
 MAX_SHIFT: Final = 0.1

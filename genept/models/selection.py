@@ -15,8 +15,15 @@ from sklearn.metrics import balanced_accuracy_score
 
 from genept.embeddings import EXPRESSION
 from genept.models.confidence import Calibration, Floats, calibrated, fit_calibration
-from genept.models.evidence import METRICS, ModelEvidence, ModelManifest, paired_difference
+from genept.models.evidence import (
+    METRICS,
+    Interval,
+    ModelEvidence,
+    ModelManifest,
+    paired_difference,
+)
 from genept.models.heads import (
+    LINEAR,
     MAX_COMPONENTS,
     Contender,
     class_shares,
@@ -29,6 +36,10 @@ from genept.models.splits import Folds, grouped_folds
 
 N_FOLDS: Final = 5
 N_INNER_FOLDS: Final = 3
+PLAIN: Final = Contender(EXPRESSION, LINEAR)
+"""The plainest model on expression: what another one must beat."""
+MARGIN: Final = -0.01
+"""How far a model that is ahead of another may be behind it at the lower bound."""
 
 
 class Chosen(NamedTuple):
@@ -112,7 +123,7 @@ def nested_selection(
         names[without] if alone else None,
         names[control.argmax(axis=1)],
         permuted,
-        _best(contenders, outer, truth),
+        _best(contenders, outer, truth, rows.groups),
     )
 
 
@@ -135,19 +146,32 @@ def _choose_inside(
         shares_of = _fold_shares(view, classes, seed, contenders, labels, inside, outside)
         for contender, shares in shares_of:
             inner[contender][folds == fold] = shares
-    truth = np.searchsorted(classes, labels[where])
-    return [_best(some, inner, truth) for some in (contenders, alone) if some]
+    truth, groups = np.searchsorted(classes, labels[where]), view.rows.groups[where]
+    return [_best(some, inner, truth, groups) for some in (contenders, alone) if some]
 
 
 def _best(
-    contenders: Sequence[Contender], shares: Mapping[Contender, Floats], truth: NDArray[np.intp]
+    contenders: Sequence[Contender],
+    shares: Mapping[Contender, Floats],
+    truth: NDArray[np.intp],
+    groups: NDArray[np.str_],
 ) -> Chosen:
-    scores = [
-        float(balanced_accuracy_score(truth, shares[contender].argmax(axis=1)))
-        for contender in contenders
-    ]
+    """The best by balanced accuracy; the plain model, unless the best is ahead of it for certain.
+
+    What the gate would refuse beside the plain model is not chosen, so there is a model to promote.
+    """
+    predicted = {contender: shares[contender].argmax(axis=1) for contender in contenders}
+    scores = [float(balanced_accuracy_score(truth, predicted[each])) for each in contenders]
     chosen = contenders[int(np.argmax(scores))]
+    if PLAIN in predicted and chosen != PLAIN:
+        best, plain = (predicted[each].astype(np.str_) for each in (chosen, PLAIN))
+        lead = paired_difference(truth.astype(np.str_), best, plain, groups, metric=METRICS[0])
+        chosen = chosen if _is_ahead(lead, MARGIN) else PLAIN
     return Chosen(chosen, fit_calibration(shares[chosen], truth))
+
+
+def _is_ahead(lead: Interval, margin: float) -> bool:
+    return lead.value > 0 and lead.bounds[0] > margin
 
 
 def _fold_shares(
@@ -204,4 +228,4 @@ def against_plain(
     )
     finding = f"{evidence.plain_name}: {lead.value:+.3f} balanced accuracy, at least "
     finding += f"{lead.bounds[0]:+.3f}; needed above 0 and {margin}; macro F1 {of_f1.value:+.3f}"
-    return lead.value > 0 and lead.bounds[0] > margin, finding
+    return _is_ahead(lead, margin), finding

@@ -31,15 +31,12 @@ from genept.models.evidence import (
 )
 from genept.models.heads import fit_model
 from genept.models.holdout import Holdout, Rows, TrainingView, held_apart, planted_labels
-from genept.models.selection import NestedResult, nested_selection
+from genept.models.selection import PLAIN, NestedResult, nested_selection
 from genept.models.splits import Folds, cut_duplicates, label_like_features
 from genept.models.stored_models import ModelFiles, dump_pipeline, load_pipeline
 
 N_PROBES = 32
 """Samples of the probe set."""
-
-PLAIN = heads.Contender(EXPRESSION, heads.LINEAR)
-"""The plainest model on expression: what another one must beat."""
 
 HELD_OUT = -1
 Matrix = NDArray[np.float32]
