@@ -1,10 +1,8 @@
 """What is meant to be used from outside this package."""
 
-from .catalogue import FORMATS as FORMATS
 from .catalogue import Catalogue as Catalogue
 from .catalogue import Collection as Collection
 from .catalogue import load_catalogue as load_catalogue
-from .catalogue import options_of as options_of
 from .compounds import COMPOUNDS_SOURCE as COMPOUNDS_SOURCE
 from .compounds import Compound as Compound
 from .compounds import compounds_file as compounds_file
@@ -18,9 +16,14 @@ from .fold_labels import TRAINING_FOLDS as TRAINING_FOLDS
 from .fold_labels import FoldLabel as FoldLabel
 from .fold_labels import fold_files as fold_files
 from .fold_labels import read_fold_labels as read_fold_labels
-from .format_options import Encoding as Encoding
-from .format_options import Label as Label
-from .format_options import MetadataTable as MetadataTable
+from .formats import FORMATS as FORMATS
+from .formats import Encoding as Encoding
+from .formats import Label as Label
+from .formats import MetadataTable as MetadataTable
+from .formats import Reader as Reader
+from .formats import options_of as options_of
+from .formats import plugin_reader as plugin_reader
+from .formats import reader_distribution as reader_distribution
 from .gene_files import header_of as header_of
 from .gene_files import read_gencode as read_gencode
 from .gene_files import read_gene_history as read_gene_history
@@ -57,9 +60,6 @@ from .perturbation_labels import PerturbationLabel as PerturbationLabel
 from .perturbation_labels import Question as Question
 from .perturbation_labels import perturbation_files as perturbation_files
 from .perturbation_labels import read_perturbation_labels as read_perturbation_labels
-from .reader_plugins import Reader as Reader
-from .reader_plugins import plugin_reader as plugin_reader
-from .reader_plugins import reader_distribution as reader_distribution
 from .reference_archives import GENCODE_COLUMNS as GENCODE_COLUMNS
 from .reference_archives import GENCODE_RELEASE as GENCODE_RELEASE
 from .reference_archives import GENCODE_SOURCE as GENCODE_SOURCE

@@ -9,7 +9,7 @@ from pathlib import PurePath
 import polars as pl
 
 from genept.common import SourceError
-from genept.datasources import catalogue
+from genept.datasources import catalogue, formats
 from genept.datasources.download import Archives
 from genept.datasources.readers import (
     ParsedCollection,
@@ -27,7 +27,7 @@ def parse_rectangle(archives: Archives, collection: catalogue.Collection) -> Par
 
     Refused are cells without a label or a lane, and labels without a cell.
     """
-    options = catalogue.RectangleOptions.model_validate(collection.options)
+    options = formats.RectangleOptions.model_validate(collection.options)
     (source_id,) = collection.sources
     inner = PurePath(options.counts).stem
     with archives.open_nested(source_id, options.counts, inner) as stream:
@@ -57,7 +57,7 @@ def parse_numbered_cells(archives: Archives, collection: catalogue.Collection) -
 
     Refused are values that are no number, and labels that are more or fewer than the cells.
     """
-    options = catalogue.NumberedCellsOptions.model_validate(collection.options)
+    options = formats.NumberedCellsOptions.model_validate(collection.options)
     (source_id,) = collection.sources
     with archives.open_member(source_id, options.counts) as stream:
         table = read_table(stream, what=options.counts)

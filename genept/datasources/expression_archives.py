@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from genept.common import SourceError
-from genept.datasources import catalogue
+from genept.datasources import catalogue, formats
 from genept.datasources.download import Archives
 from genept.datasources.readers import (
     ParsedCollection,
@@ -49,7 +49,7 @@ def parse_gdsc(archives: Archives, collection: catalogue.Collection) -> ParsedCo
     responses of both are quarantined. Repeated measurements of a line with a drug are averaged.
     Refused are irregular files, lines that occur twice, and gene names that do not fit.
     """
-    options = catalogue.GdscOptions.model_validate(collection.options)
+    options = formats.GdscOptions.model_validate(collection.options)
     expression_source, annotation_source = collection.sources
     with archives.open_member(expression_source, options.expression) as stream:
         tensors = read_float_tensors(stream, what=options.expression)
@@ -92,7 +92,7 @@ def parse_gdsc(archives: Archives, collection: catalogue.Collection) -> ParsedCo
 
 
 def _stacked(
-    tensors: dict[str, NDArray[np.float32]], n_genes: int, options: catalogue.GdscOptions
+    tensors: dict[str, NDArray[np.float32]], n_genes: int, options: formats.GdscOptions
 ) -> NDArray[np.float32]:
     for line, tensor in tensors.items():
         if tensor.shape != (n_genes,):
@@ -146,7 +146,7 @@ def parse_tcga(archives: Archives, collection: catalogue.Collection) -> ParsedCo
     quarantined. A patient without a label is kept. A column that is not ``SYMBOL_Entrez`` is
     refused.
     """
-    options = catalogue.TcgaOptions.model_validate(collection.options)
+    options = formats.TcgaOptions.model_validate(collection.options)
     (source_id,) = collection.sources
     rna_name = f"datasets/{options.cohort}/rna.csv"
     with archives.open_member(source_id, rna_name) as stream:
@@ -184,7 +184,7 @@ def parse_tcga(archives: Archives, collection: catalogue.Collection) -> ParsedCo
 
 
 def _odd_patients(
-    with_expression: tuple[str, ...], labels: dict[str, str | None], options: catalogue.TcgaOptions
+    with_expression: tuple[str, ...], labels: dict[str, str | None], options: formats.TcgaOptions
 ) -> list[Quarantined]:
     file, expressed = options.label_file, set(with_expression)
     odd = [
@@ -212,7 +212,7 @@ def parse_omicsbench(archives: Archives, collection: catalogue.Collection) -> Pa
 
     Refused are unknown conditions, and samples that only the sheet or only the counts name.
     """
-    options = catalogue.OmicsbenchOptions.model_validate(collection.options)
+    options = formats.OmicsbenchOptions.model_validate(collection.options)
     (source_id,) = collection.sources
     counts_name = f"{options.study}/expected/source-counts.tsv"
     with archives.open_member(source_id, counts_name) as stream:

@@ -16,8 +16,7 @@ from genept.common import SourceError, breakage_refused, plugins_of
 from genept.datasources import cell_archives, expression_archives
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
-from genept.datasources.format_options import GeoSeriesOptions, Recount3Options
-from genept.datasources.reader_plugins import GROUP, plugin_reader
+from genept.datasources.formats import GROUP, GeoSeriesOptions, Recount3Options, plugin_reader
 from genept.datasources.readers import (
     Head,
     Layout,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from genept.common import SourceError, breakage_refused, listed
 from genept.datasources.download import Archives, AvailableFile, available_files
-from genept.datasources.format_options import H5adOptions
+from genept.datasources.formats import H5adOptions
 from genept.datasources.gene_groups import gene_group_file
 from genept.datasources.perturbation_labels import perturbation_files
 from genept.datasources.readers import ExpressionRows, has_ensembl_form

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from genept.benchmarks.model_comparison import (
+from genept.benchmarks.reports.model_comparison import (
     compared_spaces,
     efficient,
     is_larger_worth_it,

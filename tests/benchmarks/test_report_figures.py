@@ -5,7 +5,11 @@ import pytest
 from planted import CountingEmbedder
 from planted_scores import TASKS, comparisons, released, results
 
-from genept.benchmarks.leaderboard_figures import cells_in_words, deciding_scores, report_figures
+from genept.benchmarks.reports.leaderboard_figures import (
+    cells_in_words,
+    deciding_scores,
+    report_figures,
+)
 from genept.benchmarks.vector_costs import per_point, space_costs
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin

@@ -14,7 +14,7 @@ from sklearn.metrics import (
 )
 
 from genept.benchmarks.leaderboard import corrected, holm
-from genept.benchmarks.leaderboard_figures import in_words
+from genept.benchmarks.reports.leaderboard_figures import in_words
 from genept.benchmarks.resampling import (
     METRICS,
     folded_auroc,

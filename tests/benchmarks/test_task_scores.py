@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from genept.benchmarks.plots import joined
+from genept.benchmarks.reports.plots import joined
 from genept.benchmarks.task_scores import (
     apart,
     beside_controls,

@@ -160,7 +160,7 @@ def test_a_faulty_reader_is_named(installed, tmp_path, source, why):
 def test_a_reader_that_fails_is_named(installed, tmp_path, parse, why):
     source = f"""
         from genept.datasources import Reader
-        from genept.datasources.format_options import FormatOptions
+        from genept.datasources.formats import FormatOptions
         def parse(archives, collection):
             {parse}
         reader = Reader(options=FormatOptions, parse=parse)

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from sources_layouts import BRCA, collection_entry, source_entry
 
 from genept.common.errors import SourceError
-from genept.datasources.catalogue import FORMATS, Catalogue, load_catalogue
+from genept.datasources.catalogue import Catalogue, load_catalogue
+from genept.datasources.formats import FORMATS
 from genept.datasources.parsers import PARSERS
 
 

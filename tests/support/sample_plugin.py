@@ -15,7 +15,7 @@ import polars as pl
 from genept.benchmarks.gene_tasks import GeneTask
 from genept.benchmarks.task_base import predictions
 from genept.datasources import Reader
-from genept.datasources.format_options import FormatOptions
+from genept.datasources.formats import FormatOptions
 from genept.datasources.readers import from_matrix, observation_frame
 
 

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 from genept.common import SourceError, listed, option
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
-from genept.datasources.format_options import JoinedOptions
+from genept.datasources.formats import JoinedOptions
 from genept.datasources.readers.metadata import Reason, fields_by_id, read_columns
 from genept.datasources.readers.observations import (
     ObservationTable,

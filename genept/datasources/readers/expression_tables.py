@@ -11,9 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from genept.common import SourceError, listed
-from genept.datasources.catalogue import Collection, options_of
+from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
-from genept.datasources.format_options import GctOptions, TableOptions, TextOptions
+from genept.datasources.formats import GctOptions, TableOptions, TextOptions, options_of
 from genept.datasources.readers.assembly import Matrix, assembled, split_gene_names
 from genept.datasources.readers.observations import wanted_fields
 from genept.datasources.readers.orientation import Axis, gene_axis, gene_like

@@ -17,7 +17,7 @@ from pyarrow import csv as arrow_csv
 from genept.common import SourceError, option, setting
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives, member_names
-from genept.datasources.format_options import TenxMtxOptions
+from genept.datasources.formats import TenxMtxOptions
 from genept.datasources.readers.assembly import Matrix, assembled
 from genept.datasources.readers.parsed import Mask, ParsedCollection, Quarantined
 from genept.datasources.readers.spool import Buckets, Spool, spooled, write_panel

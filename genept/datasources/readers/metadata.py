@@ -16,7 +16,7 @@ import polars as pl
 from genept.common import SourceError, audience, listed
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives, open_text, refuse_large_zip, zip_names
-from genept.datasources.format_options import LookupTable, MetadataTable, TableFile
+from genept.datasources.formats import LookupTable, MetadataTable, TableFile
 from genept.datasources.readers.orientation import r_names
 from genept.datasources.readers.parsed import Quarantined
 from genept.datasources.readers.text_lines import Lines, read_header

@@ -16,7 +16,7 @@ import polars as pl
 from genept.common import SourceError, listed, option
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
-from genept.datasources.format_options import MatrixOptions, ResponseTable
+from genept.datasources.formats import MatrixOptions, ResponseTable
 from genept.datasources.readers.metadata import Reason, read_columns, read_names
 from genept.datasources.readers.parsed import RESPONSE_SCHEMA, Mask, Quarantined, observation_frame
 

@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 from genept.common import SourceError, listed, option
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
-from genept.datasources.format_options import ParquetOptions
+from genept.datasources.formats import ParquetOptions
 from genept.datasources.readers import parquet_tables
 from genept.datasources.readers.assembly import Matrix, assembled
 from genept.datasources.readers.observations import wanted_fields

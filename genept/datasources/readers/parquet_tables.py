@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from genept.common import SourceError, get_again, listed, option
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import MAX_RATIO, Archives, open_bytes
-from genept.datasources.format_options import ParquetOptions
+from genept.datasources.formats import ParquetOptions
 from genept.datasources.readers.assembly import Matrix
 from genept.datasources.readers.observations import wanted_fields
 from genept.datasources.readers.spool import Buckets, Spool, spooled, write_panel

@@ -20,7 +20,7 @@ from scipy.sparse import csr_matrix
 from genept.common import SourceError, listed
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
-from genept.datasources.format_options import TextOptions
+from genept.datasources.formats import TextOptions
 from genept.datasources.readers.orientation import Axis
 from genept.datasources.readers.parsed import BLOCK_ROWS, OddGene, Quarantined, refuse_repeats
 from genept.datasources.readers.spool import (

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from genept.common import SourceError, option
-from genept.datasources.format_options import TextOptions
+from genept.datasources.formats import TextOptions
 from genept.datasources.readers.orientation import Axis
 from genept.datasources.readers.parsed import ExpressionRows, Mask, OddGene, Quarantined
 from genept.datasources.readers.text_numbers import Chunk

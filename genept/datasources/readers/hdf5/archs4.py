@@ -19,7 +19,7 @@ from scipy.sparse import csr_matrix, hstack
 from genept.common import SourceError
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
-from genept.datasources.format_options import Archs4Options
+from genept.datasources.formats import Archs4Options
 from genept.datasources.readers.hdf5.file import (
     as_dataset,
     as_group,

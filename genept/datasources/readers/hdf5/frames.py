@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from genept.common import SourceError, listed
-from genept.datasources.format_options import Label
+from genept.datasources.formats import Label
 from genept.datasources.readers.hdf5.file import as_dataset, as_group, child, file_name, read_whole
 from genept.datasources.readers.parsed import Quarantined
 

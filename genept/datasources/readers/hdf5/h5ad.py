@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from genept.common import SourceError
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
-from genept.datasources.format_options import H5adOptions
+from genept.datasources.formats import H5adOptions
 from genept.datasources.readers.hdf5 import frames, h5ad_matrix
 from genept.datasources.readers.hdf5.file import (
     as_dataset,

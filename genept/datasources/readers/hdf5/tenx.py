@@ -14,7 +14,7 @@ import polars as pl
 from genept.common import SourceError
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives
-from genept.datasources.format_options import TenxH5Options
+from genept.datasources.formats import TenxH5Options
 from genept.datasources.readers.assembly import selected_genes
 from genept.datasources.readers.hdf5.file import (
     as_dataset,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sources_layouts import collection_entry
 
 from genept.common.errors import SourceError
-from genept.datasources.format_options import Archs4Options
+from genept.datasources.formats import Archs4Options
 from genept.datasources.parsers import parse_collection
 from genept.datasources.readers.hdf5 import archs4
 from genept.datasources.readers.hdf5.archs4 import SampleColumns, connected, read_archs4

@@ -13,7 +13,7 @@ import pytest
 from hdf5_layouts import counts, write_archs4, write_h5ad, write_tenx_v3
 
 from genept.common.errors import SourceError
-from genept.datasources.format_options import Archs4Options, H5adOptions, TenxH5Options
+from genept.datasources.formats import Archs4Options, H5adOptions, TenxH5Options
 from genept.datasources.readers.hdf5 import file as hdf5
 from genept.datasources.readers.hdf5.archs4 import read_archs4
 from genept.datasources.readers.hdf5.file import (

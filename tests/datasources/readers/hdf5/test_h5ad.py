@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from sources_layouts import collection_entry
 
 from genept.common.errors import SourceError
-from genept.datasources.format_options import H5adOptions
+from genept.datasources.formats import H5adOptions
 from genept.datasources.parsers import parse_collection
 from genept.datasources.readers import spool
 from genept.datasources.readers.hdf5 import h5ad_matrix, rows

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sources_layouts import collection_entry
 
 from genept.common.errors import SourceError
-from genept.datasources.format_options import TenxH5Options
+from genept.datasources.formats import TenxH5Options
 from genept.datasources.parsers import parse_collection
 from genept.datasources.readers.hdf5 import rows
 from genept.datasources.readers.hdf5.tenx import read_tenx_h5

@@ -1,7 +1,7 @@
 """Figures and sentences of a leaderboard, made of published tables.
 
-The release page, the command line and notebooks show the same list. Drawing is in
-`genept.benchmarks.plots`; what decides, and its controls, in `genept.benchmarks.task_scores`.
+The release page, the command line and notebooks show the same list. Drawing is in `plots`; what
+decides, and its controls, in `genept.benchmarks.task_scores`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from genept.benchmarks import plots
 from genept.benchmarks.cells import TASK as CELL_TYPES
+from genept.benchmarks.reports import plots
 from genept.benchmarks.task_scores import (
     MASKED,
     ablations,

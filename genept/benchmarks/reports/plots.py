@@ -1,7 +1,7 @@
 """Figures of the leaderboard, as PNG files from published rows.
 
 The same rows give the same bytes on one machine. A score below a control is red. What is drawn is
-chosen in `genept.benchmarks.leaderboard_figures`.
+chosen in `genept.benchmarks.reports.leaderboard_figures`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Formats of collections that other distributions add: entry points of ``genept.readers``.
 
 The name of an entry point is the format; its value is a `Reader`. The formats of this package are
-in `genept.datasources.catalogue` and `genept.datasources.parsers`.
+in `genept.datasources.formats` and `genept.datasources.parsers`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from genept.common import plugins_of
-from genept.datasources.format_options import FormatOptions
+from genept.datasources.formats.format_options import FormatOptions
 
 GROUP: Final = "genept.readers"
 

@@ -1,0 +1,32 @@
+"""What is meant to be used from outside this package."""
+
+from .format_options import Archs4Options as Archs4Options
+from .format_options import Encoding as Encoding
+from .format_options import FormatOptions as FormatOptions
+from .format_options import GctOptions as GctOptions
+from .format_options import GeoSeriesOptions as GeoSeriesOptions
+from .format_options import H5adOptions as H5adOptions
+from .format_options import JoinedOptions as JoinedOptions
+from .format_options import Label as Label
+from .format_options import LookupTable as LookupTable
+from .format_options import MatrixOptions as MatrixOptions
+from .format_options import MetadataTable as MetadataTable
+from .format_options import ParquetOptions as ParquetOptions
+from .format_options import Recount3Options as Recount3Options
+from .format_options import ResponseTable as ResponseTable
+from .format_options import TableFile as TableFile
+from .format_options import TableOptions as TableOptions
+from .format_options import TenxH5Options as TenxH5Options
+from .format_options import TenxMtxOptions as TenxMtxOptions
+from .format_options import TextOptions as TextOptions
+from .known_formats import FORMATS as FORMATS
+from .known_formats import GdscOptions as GdscOptions
+from .known_formats import NumberedCellsOptions as NumberedCellsOptions
+from .known_formats import OmicsbenchOptions as OmicsbenchOptions
+from .known_formats import RectangleOptions as RectangleOptions
+from .known_formats import TcgaOptions as TcgaOptions
+from .known_formats import options_of as options_of
+from .reader_plugins import GROUP as GROUP
+from .reader_plugins import Reader as Reader
+from .reader_plugins import plugin_reader as plugin_reader
+from .reader_plugins import reader_distribution as reader_distribution
