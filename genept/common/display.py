@@ -55,9 +55,7 @@ def visible(text: str) -> str:
     -------
     str
     """
-    return _HIDDEN.sub(
-        lambda match: match[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text
-    )
+    return _HIDDEN.sub(lambda it: it[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
 def html_text(value: object) -> str:
@@ -247,7 +245,7 @@ console = open_console(stderr=True)
 
 
 def plain_table(*headers: str, rows: Iterable[Iterable[str | Text]]) -> Table:
-    """Rows as a table without lines, for a console.
+    """Rows as a table without lines; names in the first column are shown whole, up to 44 letters.
 
     Parameters
     ----------
@@ -260,8 +258,9 @@ def plain_table(*headers: str, rows: Iterable[Iterable[str | Text]]) -> Table:
     -------
     Table
     """
-    table = Table(*headers, box=None)
-    for row in rows:
+    table, cells = Table(*headers, box=None), [tuple(row) for row in rows]
+    table.columns[0].min_width = min(44, max((len(row[0]) for row in cells), default=0))
+    for row in cells:
         table.add_row(*(escape(cell) if isinstance(cell, str) else cell for cell in row))
     return table
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 Audience: TypeAlias = Literal["catalogue", "sidecar", "command_line"]
 _AUDIENCE: ContextVar[Audience] = ContextVar("audience", default="catalogue")
@@ -197,9 +198,15 @@ def problems_of(error: ValidationError) -> str:
         One line: each field and what is wrong with it.
     """
     return "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'it'}: {problem['msg']}"
+        ": ".join([*filter(None, [".".join(map(str, problem["loc"]))]), _complaint(problem)])
         for problem in error.errors()
     )
+
+
+def _complaint(problem: ErrorDetails) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "there is no such field"
+    return problem["msg"].removeprefix("Value error, ")
 
 
 class StoreError(RuntimeError):

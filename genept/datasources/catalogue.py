@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from genept.common import SourceError
+from genept.common import SourceError, problems_of
 from genept.datasources.formats import options_of
 from genept.datasources.source import ID, Entry, Source
 from genept.schema import Unit, merge_policy
@@ -146,11 +147,11 @@ class Catalogue(Entry):
     def _collections_name_known_sources(self) -> Catalogue:
         for collection in self.collections.values():
             for source_id in collection.sources:
-                if source_id.partition(":")[0] not in self.sources:
-                    raise ValueError(
-                        f"collection {collection.id!r} names the unknown source {source_id!r}; "
-                        f"known are {', '.join(sorted(self.sources))}"
-                    )
+                if (named := source_id.partition(":")[0]) not in self.sources:
+                    near = get_close_matches(named, self.sources, n=1)
+                    hint = f"did you mean {near[0]!r}?" if near else "see `genept sources list`"
+                    unknown = f"names the unknown source {source_id!r}"
+                    raise ValueError(f"collection {collection.id!r} {unknown}; {hint}")
         for heading, entries in (("sources", self.sources), ("collections", self.collections)):
             for id_, entry in entries.items():
                 if entry.id != id_:
@@ -182,8 +183,5 @@ def load_catalogue(path: Path | None = None) -> Catalogue:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SourceError(f"the catalogue {where} cannot be read: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(
-            f"[{'.'.join(map(str, problem['loc'])) or 'catalogue'}] {problem['msg']}"
-            for problem in error.errors()
-        )
+        problems = problems_of(error)
         raise SourceError(f"the catalogue {where} is not valid: {problems}") from error

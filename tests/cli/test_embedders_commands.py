@@ -40,6 +40,12 @@ def listed(*arguments: str) -> dict[str, str]:
     return {line.split()[0]: " ".join(line.split()[1:]) for line in lines if line}
 
 
+def test_ids_are_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = open_console(width=80)
+    monkeypatch.setattr(genept.cli.embedders_commands, "answer", narrow)
+    assert {"bge-small-en-v1.5", "text-embedding-3-large-1024"} <= set(run("list").split())
+
+
 def test_embedders_are_listed_with_what_they_need(monkeypatch):
     rows = listed()
     assert rows["minilm-l6-v2"] == "here (bert) 384 256 available"

@@ -80,7 +80,8 @@ def test_another_collection_of_a_known_format_is_only_an_entry() -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"sources": ["y"]}, "names the unknown source 'y'; known are x"),
+        ({"sources": ["xx"]}, "names the unknown source 'xx'; did you mean 'x'"),
+        ({"sources": ["y"]}, "names the unknown source 'y'; see `genept sources list`"),
         ({"sources": []}, "takes 1 sources, not 0"),
         ({"sources": ["x", "x"]}, "takes 1 sources, not 2"),
         ({"format": "csv"}, "format"),
@@ -123,8 +124,9 @@ def test_entries_are_frozen() -> None:
     ("text", "complaint"),
     [
         ("[sources", "cannot be read"),
-        ("sources = 3\n[collections]", r"\[sources\]"),
-        ("[sources.x]\ntitle = 'x'\n[collections]", r"\[sources\.x\.publisher\] Field required"),
+        ("sources = 3\n[collections]", r"not valid: sources: "),
+        ("[sources.x]\ntitle = 'x'\n[collections]", r"sources\.x\.publisher: Field required"),
+        ("[sources]\n[collections]\n[colour]", "not valid: colour: there is no such field$"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, text: str, complaint: str) -> None:

@@ -15,6 +15,7 @@ from genept.text.embedders import UnusableModelError
 from genept.text.local.architectures import read_architecture, read_json
 from genept.text.local.local_models import local_model
 from genept.text.local.model_files import PublishedFiles, folder_files, unreadable
+from genept.text.local.tokenizing import read_tokenizer
 
 WEIGHTS: Final = ("model.safetensors", "onnx/model.onnx", "model.onnx")
 POOLINGS: Final = {"cls_token": "cls", "mean_tokens": "mean", "lasttoken": "last"}
@@ -56,14 +57,20 @@ def describe_folder(folder: Path, id_: str, given: Mapping[str, Any]) -> dict[st
     files = folder_files(folder, {})
     weights = next((name for name in WEIGHTS if files.has(name)), WEIGHTS[0])
     said: dict[str, Any] = {"weights": weights} if weights != WEIGHTS[0] else {}
-    said |= _sentence_transformers(files) | dict(given)
-    said = {"id": id_, "kind": "bert", "folder": str(folder), **said}
+    said = {"id": id_, "kind": "bert", "folder": str(folder), **said, **given}
     if said["kind"] == "bert":
-        if why := unreadable(folder, local_model({**said, "max_tokens": 4})):
+        probe = local_model({**said, "max_tokens": 4})
+        if why := unreadable(folder, probe):
             raise UnusableModelError(why)
+        if not probe.weights.endswith(".onnx"):
+            read_architecture(files.read("config.json"), f"{files.where}/config.json")
+        read_tokenizer(files, probe.tokenizer)
+    said |= _sentence_transformers(files) | dict(given)
+    if said["kind"] == "bert":
         if "pooling" not in said:
             raise UnusableModelError(f"{folder} {NO_POOLING}")
-        said.setdefault("max_tokens", _longest(files))
+        if "max_tokens" not in said:
+            said["max_tokens"] = _longest(files)
     model = local_model(said)
     if why := unreadable(folder, model):
         raise UnusableModelError(why)
@@ -116,8 +123,8 @@ def _pooling(config: Mapping[str, Any], where: str) -> str:
         modes = [{"cls": "cls_token", "mean": "mean_tokens"}.get(mode, mode)]
     if len(modes) != 1 or modes[0] not in POOLINGS:
         raise UnusableModelError(
-            f"{where}: its tokens are pooled by {modes}, and only one of {list(POOLINGS)} is run "
-            "here"
+            f"{where}: its tokens are pooled by {' and '.join(modes) or 'nothing'}: only "
+            f"{', '.join(POOLINGS.values())} are run here, one at a time"
         )
     return POOLINGS[modes[0]]
 

@@ -28,6 +28,11 @@ SAFE: Final = (
 )
 
 
+_POINTER: Final = b"version https://git-lfs"
+_BELOW: Final = ("*/", "*/*/")
+"""Where else weights are looked for: in a folder that `git clone` or Hugging Face's cache made."""
+
+
 @dataclass(frozen=True)
 class PublishedFiles:
     """Files of one model.
@@ -244,7 +249,17 @@ def unreadable(folder: Path, model: LocalModel) -> str | None:
                 f"{folder} has its weights in {pickled[0]}, a format that can run code when it is "
                 f"read, and is not opened: {SAFE}"
             )
-        return f"{folder} has no {model.weights}"
+        inside = [path for depth in _BELOW for path in folder.glob(f"{depth}{model.weights}")]
+        if not inside:
+            return f"{folder} has no {model.weights}: give the folder that the publisher offers"
+        holder = min(inside).parents[model.weights.count("/")]
+        return f"{folder} has no {model.weights}: give {holder}, which has it"
+    with files.open(model.weights) as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            return (
+                f"{model.weights} in {folder} is only a pointer of Git LFS: run `git lfs pull` "
+                "there, or take the file itself from the publisher"
+            )
     return None
 
 

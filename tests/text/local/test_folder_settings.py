@@ -69,6 +69,7 @@ def write_json_list(path: Path, content: Any) -> None:
     path.write_text(json.dumps(list(content)))
 
 
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:53aa\nsize 90868376\n"
 DENSE = {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}
 MAX = {"pooling_mode_max_tokens": True}
 BOTH = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}
@@ -81,10 +82,15 @@ BOTH = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}
         (with_modules({"type": 1}), r"modules\.json cannot be read"),
         (with_modules({**POOLING, "path": "../elsewhere"}), "has no file ../elsewhere/config.json"),
         (lambda folder: (folder / "modules.json").write_text("{"), r"modules\.json cannot be read"),
-        (lambda folder: write_json(folder / "1_Pooling" / "config.json", MAX), "'max_tokens'"),
+        (
+            lambda folder: write_json(folder / "1_Pooling" / "config.json", MAX),
+            "by max_tokens: only cls",
+        ),
         (lambda folder: write_json(folder / "1_Pooling" / "config.json", BOTH), "are pooled by"),
         (lambda folder: (folder / "config.json").write_text("[]"), "expected an object"),
         (lambda folder: (folder / "model.safetensors").unlink(), "has no model.safetensors"),
+        (lambda folder: (folder / "model.safetensors").write_text(LFS), "git lfs pull"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "neither tokenizer.json nor"),
     ],
 )
 def test_a_folder_that_cannot_be_used_says_why(
@@ -94,6 +100,29 @@ def test_a_folder_that_cannot_be_used_says_why(
     change(folder)
     with pytest.raises(UnusableModelError, match=reason):
         describe_folder(folder, "toy", {})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda folder: write_json(folder / "config.json", {"model_type": "llama"}), "'llama'"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "neither tokenizer.json nor"),
+        (lambda folder: (folder / "config.json").unlink(), "has no file config.json"),
+    ],
+)
+def test_pooling_is_asked_for_only_where_the_rest_can_be_used(
+    tmp_path: Path, change: Callable[[Path], None], reason: str
+) -> None:
+    folder = toy_folder(tmp_path / "toy")
+    change(folder)
+    with pytest.raises(UnusableModelError, match=reason):
+        describe_folder(folder, "toy", {})
+
+
+def test_a_folder_above_the_files_is_told_which_one_has_them(tmp_path: Path) -> None:
+    folder = toy_folder(tmp_path / "models--x" / "snapshots" / "0f", pooling="cls")
+    with pytest.raises(UnusableModelError, match=f"give {folder}"):
+        describe_folder(tmp_path / "models--x", "toy", {})
 
 
 def test_newer_files_name_their_pooling(tmp_path: Path) -> None:
@@ -107,6 +136,9 @@ def test_weights_are_found_as_onnx(tmp_path: Path) -> None:
     (folder / "onnx").mkdir()
     (folder / "model.safetensors").rename(folder / "onnx" / "model.onnx")
     assert describe_folder(folder, "toy", {})["weights"] == "onnx/model.onnx"
+    write_json(folder / "config.json", {"model_type": "any"})
+    said = describe_folder(folder, "toy", {"max_tokens": 64})
+    assert said["weights"] == "onnx/model.onnx"
 
 
 def test_a_static_table_needs_no_pooling(tmp_path: Path) -> None:
