@@ -92,6 +92,7 @@ def test_a_run_publishes_and_a_second_run_writes_nothing(
             "models/diagnosis-prostate.html",
             "models/diagnosis-prostate-forgetting.md",
             "models/diagnosis-prostate-forgetting.png",
+            "benchmarks/spaces.html",
             "site/index.html",
             "site/style.css",
             "sbom.cdx.json",
