@@ -224,15 +224,20 @@ def forecast_spaces(
     Returns
     -------
     list of SpaceForecast
-        One per space.
+        One per space; what several spaces embed, as a control and its space do, is of the first.
     """
     genes = _genes(platform)
     forecasts = []
+    counted: set[tuple[str, str]] = set()
     for number, space in enumerate(spaces):
         advance(f"forecasting {space.id}", number / len(spaces))
         if not space.needs_embedder:
             forecasts.append(SpaceForecast(space.id, None, None, 0.0))
             continue
+        if (texts := (space.embedder, space.recipe)) in counted:
+            forecasts.append(SpaceForecast(space.id, 0, 0.0, 0.0))
+            continue
+        counted.add(texts)
         stored = _described(platform, genes, space)
         forecasts.append(_forecast(platform, space, stored, number))
     return forecasts
