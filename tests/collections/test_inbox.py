@@ -86,7 +86,7 @@ def test_the_same_drop_again_makes_nothing(lake, store_prefix, inbox, taken):
         ({"body": b"<html>not found</html>"}, "is a web page"),
         ({"body": b"id,GEN1,GEN2\na,1\n"}, "has 2 fields, expected 3|no option|cannot tell"),
         ({"sidecar": SAID + 'unit = "log2"\n'}, "is declared as log2, but its values look like"),
-        ({"sidecar": SAID + 'colour = "red"\n'}, r"mine\.csv\.toml: colour: Extra inputs"),
+        ({"sidecar": SAID + 'colour = "red"\n'}, r"mine\.csv\.toml: colour: there is no such"),
         ({"sidecar": 'id = "mine'}, r"mine\.csv\.toml is no TOML"),
         ({"sidecar": SAID.replace("mine", "prostate")}, "has a collection 'prostate' already"),
         ({"sidecar": SAID.replace("labels", "nowhere")}, "'nowhere.csv', which does not lie"),

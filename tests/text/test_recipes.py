@@ -89,7 +89,7 @@ def test_a_recipe_of_ones_own_needs_no_code(tmp_path):
         ("[masks.own-name]\nown_name = true", r"masks \['own-name'\] are shipped already"),
         ("[recipes.x]\nlike = 'nix'", r"\[recipes.x\]: recipe 'x' is like 'nix', which is no"),
         ("[recipes.x]\nlike = 'name'\nmasks = ['nix']", r"unknown masks \['nix'\]; known are"),
-        ("[recipes.x]\nlike = 'name'\nmax_token = 3", r"\[recipes.x\]: max_token: Extra inputs"),
+        ("[recipes.x]\nlike = 'name'\nmax_token = 3", r"\[recipes.x\]: max_token: there is no"),
         ("[masks.x]\nwords = []", r"\[masks.x\]: .*takes out nothing"),
         ("[receips.x]\nlike = 'name'", r"\['receips'\] is none of"),
         ("[recipes", "cannot be read"),

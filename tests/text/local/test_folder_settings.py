@@ -119,7 +119,7 @@ def test_pooling_is_asked_for_only_where_the_rest_can_be_used(
         describe_folder(folder, "toy", {})
 
 
-def test_a_folder_above_the_files_is_told_which_one_has_them(tmp_path: Path) -> None:
+def test_of_a_folder_above_the_files_the_right_one_is_named(tmp_path: Path) -> None:
     folder = toy_folder(tmp_path / "models--x" / "snapshots" / "0f", pooling="cls")
     with pytest.raises(UnusableModelError, match=f"give {folder}"):
         describe_folder(tmp_path / "models--x", "toy", {})
