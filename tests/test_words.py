@@ -112,24 +112,3 @@ def test_folders_stay_small_enough_to_be_read() -> None:
     entries = {folder: len(entries_of(folder)) for folder in folders}
     assert entries[library] <= 15
     assert not {str(folder): n for folder, n in entries.items() if n > 22}
-
-
-EXTENDED = (
-    *(
-        "datasources/formats/known_formats.py",
-        "datasources/parsers.py",
-        "datasources/gene_labels.py",
-    ),
-    *("text/recipes.py", "text/knowledge.py", "benchmarks/task_registry.py"),
-    *("models/heads.py", "models/stored_models.py", "schema/tables/__init__.py"),
-)
-"""Modules that CONTRIBUTING has a line added to."""
-GROWING = ("datasources", "datasources/formats", "datasources/readers", "benchmarks")
-"""Folders that it has a module added to."""
-
-
-def test_what_contributing_extends_has_room() -> None:
-    library = PROJECT / "genept"
-    lengths = {name: len((library / name).read_text("utf-8").splitlines()) for name in EXTENDED}
-    assert not {name: n for name, n in lengths.items() if n > 295}
-    assert not {name for name in GROWING if len(entries_of(library / name)) > 21}

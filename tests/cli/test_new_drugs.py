@@ -19,7 +19,7 @@ from planted_drugs import Planted, planted
 from typer.testing import CliRunner
 
 from genept.cli import new_drugs, predict_commands
-from genept.datasources.readers.sandbox_watch import USUAL
+from genept.datasources.readers.sandbox import USUAL
 from genept.embeddings import EXPRESSION
 from genept.models.confidence import fit_domain
 from genept.models.drug_response import has_rdkit

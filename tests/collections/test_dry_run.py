@@ -16,8 +16,7 @@ import genept.collections.dry_run
 from genept.collections.dry_run import try_out
 from genept.collections.sidecar import validated_sidecar
 from genept.common.errors import SourceError
-from genept.datasources.readers.sandbox import limited
-from genept.datasources.readers.sandbox_watch import USUAL
+from genept.datasources.readers.sandbox import USUAL, limited
 
 REFUSALS = {
     "stacked.h5ad": "compressed 2 times over",

@@ -11,7 +11,7 @@ import genept.collections.inbox
 from genept.collections.inbox import Accepted, Refused, Replaced, take_in
 from genept.collections.sidecar import drops
 from genept.collections.user_collections import added_collections
-from genept.datasources.readers.sandbox_watch import Allowance
+from genept.datasources.readers.sandbox import Allowance
 from genept.storage.lake import Lake
 
 SAID = 'id = "mine"\nmetadata = "labels.csv"\nlicence = "CC0-1.0"\nredistributable = true\n'

@@ -9,8 +9,7 @@ import mutations
 import pytest
 
 from genept.common.errors import SourceError
-from genept.datasources.readers.sandbox import limited
-from genept.datasources.readers.sandbox_watch import Limits
+from genept.datasources.readers.sandbox import Limits, limited
 
 LIMITS = Limits(memory=1 << 30, seconds=300, disk=1 << 30)
 AT_ONCE = 500

@@ -15,7 +15,7 @@ from genept.collections.sandboxed_ingest import PartReceiver, parts_in_child
 from genept.collections.sidecar import validated_sidecar
 from genept.collections.user_collections import local_archives
 from genept.common.errors import SourceError
-from genept.datasources.readers.sandbox_watch import USUAL
+from genept.datasources.readers.sandbox import USUAL
 from genept.storage.lake import Lake
 from genept.storage.provenance import Origin
 

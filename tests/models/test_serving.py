@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import genept.cli.predict_commands
 from genept.collections.sidecar import validated_sidecar
 from genept.common.errors import SourceError, StoreError
-from genept.datasources.readers.sandbox_watch import USUAL
+from genept.datasources.readers.sandbox import USUAL
 from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.representations import BOTH
 from genept.models.confidence import Calibration, fit_domain

@@ -28,7 +28,7 @@ from genept.common.errors import SourceError
 from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives
 from genept.datasources.download.mirrors import SourceLocations
-from genept.datasources.readers.sandbox_watch import Allowance
+from genept.datasources.readers.sandbox import Allowance
 from genept.datasources.screen_files import Perturbed, read_screen, screen_sources, target_of
 from genept.nomenclature.mapping import Nomenclature
 from genept.perturbations import measured_screens

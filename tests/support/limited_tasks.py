@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from genept.common.errors import SourceError
-from genept.datasources.readers.sandbox_child import Parent
+from genept.datasources.readers.sandbox import Parent
 
 
 def sound(parent: Parent, n: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 from own_files import GENES, REFERENCE, counts
 
-from genept.datasources.readers.sandbox_child import Parent
+from genept.datasources.readers.sandbox import Parent
 
 CELLS: Final = [f"cell-{row}" for row in range(40)]
 KINDS: Final = ["T cell", "B cell"] * 20

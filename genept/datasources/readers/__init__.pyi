@@ -31,12 +31,12 @@ from .parsed import refuse_repeats as refuse_repeats
 from .pickles import read_float_tensors as read_float_tensors
 from .pickles import read_pickled_texts as read_pickled_texts
 from .pickles import read_structure_table as read_structure_table
+from .sandbox import USUAL as USUAL
+from .sandbox import Allowance as Allowance
 from .sandbox import ChildResult as ChildResult
+from .sandbox import Limits as Limits
+from .sandbox import Parent as Parent
 from .sandbox import limited as limited
-from .sandbox_child import Parent as Parent
-from .sandbox_watch import USUAL as USUAL
-from .sandbox_watch import Allowance as Allowance
-from .sandbox_watch import Limits as Limits
 from .spool import discard_spool as discard_spool
 from .text_lines import Lines as Lines
 from .text_lines import fields_of as fields_of

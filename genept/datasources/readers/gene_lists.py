@@ -18,9 +18,7 @@ import polars as pl
 
 from genept.common import SourceError, breakage_refused, listed, restored
 from genept.datasources.readers.hdf5 import AnnotationTable, at_path, open_hdf5, refuse_foreign
-from genept.datasources.readers.sandbox import limited
-from genept.datasources.readers.sandbox_child import Parent
-from genept.datasources.readers.sandbox_watch import Limits
+from genept.datasources.readers.sandbox import Limits, Parent, limited
 
 BATCH_NAMES: Final = 50_000
 """Names that are read at once."""

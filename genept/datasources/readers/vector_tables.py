@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from genept.common import SourceError, breakage_refused
 from genept.datasources.readers.hdf5 import read_obsm
-from genept.datasources.readers.sandbox import limited
-from genept.datasources.readers.sandbox_child import Parent
-from genept.datasources.readers.sandbox_watch import Limits
+from genept.datasources.readers.sandbox import Limits, Parent, limited
 
 _PICKLED: Final = {".pkl", ".pickle", ".p", ".pt", ".pth", ".bin", ".joblib", ".rds", ".rda"}
 _REMEDY: Final = (

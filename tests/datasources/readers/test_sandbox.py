@@ -17,8 +17,7 @@ import psutil
 import pytest
 
 from genept.common.errors import SourceError
-from genept.datasources.readers.sandbox import ChildResult, limited
-from genept.datasources.readers.sandbox_watch import Allowance, Limits
+from genept.datasources.readers.sandbox import Allowance, ChildResult, Limits, limited
 
 LIMITS = Limits(memory=256 << 20, seconds=20, disk=64 << 20)
 

@@ -1,7 +1,7 @@
 """Untrusted files are read in a child process with limits on memory, time and disk.
 
 The caller's side: a request, and its answer as tables of a known schema. What runs in the child is
-in `genept.datasources.readers.sandbox_child`.
+in `genept.datasources.readers.sandbox.sandbox_child`.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from typing import IO, Any, Final
 import polars as pl
 
 from genept.common import SourceError, audience
-from genept.datasources.readers import sandbox_child, sandbox_watch
+from genept.datasources.readers.sandbox import sandbox_child, sandbox_watch
 
 LONGEST_LINE: Final = 16 * sandbox_watch.MEBIBYTE
 """Bytes of one message of the child."""
