@@ -1,6 +1,6 @@
 """Group `text`: vectors of genes in every space, and what they cost."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Final
 
@@ -18,10 +18,9 @@ from assets.results import (
     table_result,
 )
 from assets.sources import source_key
-from genept.client import Platform
 from genept.datasources import NETWORKS
-from genept.storage import Lake, Part, StoredTable
-from genept.text import PendingBatchesError, Space, embed_each, record_ledger
+from genept.storage import Lake, StoredTable
+from genept.text import PendingBatchesError, embed_each, record_ledger
 
 SPACE_VECTORS = dg.AssetKey("space_vectors")
 _SOURCES: Final = [source_key(id_) for id_ in ("minilm", *chain(*NETWORKS.values()))]
@@ -52,7 +51,7 @@ def space_vectors(
     _leave_pending(context, SPACE_VECTORS, pending)
     for (part,) in parts.values():
         dimensions = part.dimension or 0
-        lacking = _lacking_vectors(platform, spaces, parts, gene_descriptions)
+        lacking = platform.partly_embedded(spaces, parts, gene_descriptions)
         yield partition_result(platform.lake, [part], dimensions=dimensions, **lacking)
 
 
@@ -74,23 +73,8 @@ def gene_embeddings(
     _leave_pending(context, dg.AssetKey("gene_embeddings"), pending)
     if not pending:
         stored = platform.lake.assemble("gene_embeddings", [*chain(*parts.values())])
-        lacking = _lacking_vectors(platform, platform.spaces, parts, gene_descriptions)
+        lacking = platform.partly_embedded(platform.spaces, parts, gene_descriptions)
         yield table_result(stored, **platform.link_fates(), **lacking)
-
-
-def _lacking_vectors(
-    platform: Platform,
-    spaces: Iterable[Space],
-    parts: Mapping[str, list[Part]],
-    descriptions: StoredTable,
-) -> dict[str, str]:
-    """Count genes with a vector, of spaces where not all have one."""
-    counted = {
-        f"partly embedded/{space.id}": platform.lacking_vectors(space, part, descriptions)
-        for space in spaces
-        for part in parts.get(space.id, ())
-    }
-    return {name: lacking for name, lacking in counted.items() if lacking}
 
 
 def _leave_pending(

@@ -5,7 +5,7 @@ Building their vectors is `genept.client.platform`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from math import ceil
 
@@ -158,6 +158,20 @@ class KnownSpaces(Installation):
             return f"there is no recipe {space.recipe!r}"
         why = self.embedders.unavailable(space.embedder) if space.needs_embedder else None
         return why or self.knowledge.unavailable(recipe)
+
+    def partly_embedded(
+        self,
+        spaces: Iterable[text.Space],
+        parts: Mapping[str, Sequence[Part]],
+        descriptions: StoredTable,
+    ) -> dict[str, str]:
+        """What `lacking_vectors` says of those spaces where not all genes have a vector."""
+        counted = {
+            f"partly embedded/{space.id}": self.lacking_vectors(space, part, descriptions)
+            for space in spaces
+            for part in parts.get(space.id, ())
+        }
+        return {name: lacking for name, lacking in counted.items() if lacking}
 
     def lacking_vectors(
         self, space: text.Space, vectors: Part, descriptions: StoredTable

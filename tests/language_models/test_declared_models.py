@@ -4,7 +4,6 @@ import pytest
 from pydantic import SecretStr
 
 from genept.common import Settings
-from genept.language_models import local_server
 from genept.language_models.chats import RefusedChatError
 from genept.language_models.declared_models import load_language_models
 from genept.language_models.local_server import LocalChatService
@@ -74,7 +73,7 @@ def test_what_is_missing_is_named(settings, monkeypatch):
         without_key.open("gpt-4o-mini")
     with pytest.raises(RefusedChatError, match="see `genept chat models`"):
         without_key.open("gpt-0")
-    monkeypatch.setattr(local_server, "PACKAGE", "a_package_that_nobody_has")
+    monkeypatch.setattr("genept.text.local.language_model.PACKAGE", "a_package_that_nobody_has")
     with pytest.raises(RefusedChatError, match=r"pip install 'genept-platform\[llm\]'"):
         without_key.open("smollm2-135m")
 

@@ -40,9 +40,12 @@ def test_a_service_ends_with_the_process_that_started_it_even_if_that_is_killed(
     )
     assert parent.stdout is not None
     with parent, parent.stdout as lines:
-        service = psutil.Process(int(lines.readline()))
-        wait_until(lambda: "sleep(600)" in service.cmdline()[-1])
-        parent.kill()
+        try:
+            service = psutil.Process(int(lines.readline()))
+            # Between fork and exec a process has no arguments.
+            wait_until(lambda: "sleep(600)" in " ".join(service.cmdline()))
+        finally:
+            parent.kill()
     assert psutil.wait_procs([service], timeout=60)[1] == []
 
 
