@@ -24,6 +24,7 @@ from genept.text import PendingBatchesError, embed_each, record_ledger
 
 SPACE_VECTORS = dg.AssetKey("space_vectors")
 _SOURCES: Final = [source_key(id_) for id_ in ("minilm", *chain(*NETWORKS.values()))]
+_INPUTS: Final = [*_SOURCES, SPACE_VECTORS]
 
 PENDING: Final = "waits for batches of space"
 """Metadata of the observation of an asset whose texts are in batches under way."""
@@ -50,30 +51,23 @@ def space_vectors(
     parts, pending = embed_each(spaces, lambda space: platform.embed(space, gene_descriptions))
     _leave_pending(context, SPACE_VECTORS, pending)
     for (part,) in parts.values():
-        dimensions = part.dimension or 0
         lacking = platform.partly_embedded(spaces, parts, gene_descriptions)
-        yield partition_result(platform.lake, [part], dimensions=dimensions, **lacking)
+        yield partition_result(platform.lake, [part], dimensions=part.dimension or 0, **lacking)
 
 
-@dg.asset(
-    **declared("gene_embeddings"),
-    pool=EMBEDDING,
-    output_required=False,
-    deps=[*_SOURCES, SPACE_VECTORS],
-)
+@dg.asset(**declared("gene_embeddings"), pool=EMBEDDING, output_required=False, deps=_INPUTS)
 def gene_embeddings(
     context: Context, platform: PlatformResource, gene_descriptions: StoredTable
 ) -> TableResults:
     """One vector per gene and space; spaces without a stored part are embedded."""
-    parts, pending = embed_each(
-        platform.spaces, lambda space: platform.embed(space, gene_descriptions)
-    )
+    spaces = platform.spaces
+    parts, pending = embed_each(spaces, lambda space: platform.embed(space, gene_descriptions))
     context.instance.add_dynamic_partitions(str(SPACES.name), list(parts))
     record_partitions(context, platform.lake, SPACE_VECTORS, parts)
     _leave_pending(context, dg.AssetKey("gene_embeddings"), pending)
     if not pending:
         stored = platform.lake.assemble("gene_embeddings", [*chain(*parts.values())])
-        lacking = platform.partly_embedded(platform.spaces, parts, gene_descriptions)
+        lacking = platform.partly_embedded(spaces, parts, gene_descriptions)
         yield table_result(stored, **platform.link_fates(), **lacking)
 
 
