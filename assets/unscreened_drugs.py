@@ -21,6 +21,6 @@ def unscreened_drugs(
     of = platform.collection_tables(tables)
     wanted, texts = REPORTED if tables["drug_responses"].parts else (), tables["gene_descriptions"]
     vectors = platform.available_vectors(wanted, texts, context.log.warning)
-    parts, found = build_unscreened(of, tables["drugs"], tables["drug_targets"], vectors)
-    remarks = {f"gate/{screen}": finding for screen, finding in found.items()}
+    parts, findings = build_unscreened(of, tables["drugs"], tables["drug_targets"], vectors)
+    remarks = {f"gate/{screen}": finding for screen, finding in findings.items()}
     yield from table_results(platform.lake, UNSCREENED, parts, **remarks)

@@ -196,8 +196,10 @@ def _try(settings: Settings, entry: dict[str, Any]) -> None:
     vectors = embedder.embed(texts)
     seconds = (time.perf_counter() - began) / len(texts) * 1000
     first, second = vectors[:2] / np.linalg.norm(vectors[:2], axis=1, keepdims=True)
-    said = {name: value for name, value in entry.items() if name not in ("id", "folder", "sha256")}
-    for name, value in said.items():
+    stated = {
+        name: value for name, value in entry.items() if name not in ("id", "folder", "sha256")
+    }
+    for name, value in stated.items():
         answer.print(f"  {name}: {value!r}" if isinstance(value, str) else f"  {name}: {value}")
     answer.print(
         f"{vectors.shape[1]} dimensions; about {seconds:.1f} s for 1,000 short texts; cosine of "

@@ -83,8 +83,8 @@ def plugins_of(group: str) -> dict[str, Plugin]:
     dict of str to Plugin
         By name, in alphabetic order; of several of one name the first distribution's.
     """
-    found: dict[str, Plugin] = {}
+    plugins: dict[str, Plugin] = {}
     for point in entry_points(group=group):
         of = f"{point.dist.name} {point.dist.version}" if point.dist else "(unknown)"
-        found.setdefault(point.name, Plugin(point, of))
-    return dict(sorted(found.items()))
+        plugins.setdefault(point.name, Plugin(point, of))
+    return dict(sorted(plugins.items()))

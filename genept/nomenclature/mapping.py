@@ -107,8 +107,8 @@ class Nomenclature:
     def map_name(self, name: str, entrez_id: str | None = None) -> Meaning:
         """Map one name; an NCBI Gene id that was published beside it decides."""
         known = self._known(name)
-        found = known or meaning_by_spelling(name, self._known, self._in_capitals, self._newest_id)
-        return found if entrez_id is None else self._decided(found, entrez_id)
+        means = known or meaning_by_spelling(name, self._known, self._in_capitals, self._newest_id)
+        return means if entrez_id is None else self._decided(means, entrez_id)
 
     def map(
         self, names: Sequence[str], entrez_ids: Sequence[str | None] | None = None

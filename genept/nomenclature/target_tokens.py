@@ -133,8 +133,8 @@ class _Reading:
             return direct
         for how, names in self._readings(text):
             parts = [self._read(token, name) for name in names]
-            if (found := [part for part in parts if part is not None]) and len(found) == len(names):
-                return _joined(token, how, found)
+            if (known := [part for part in parts if part is not None]) and len(known) == len(names):
+                return _joined(token, how, known)
         return None
 
     def _direct(self, token: str, name: str) -> TargetMeaning | None:
@@ -153,11 +153,11 @@ class _Reading:
             if lacking := [each for each in symbols if each not in dict(members)]:
                 evidence += f"; the reference lacks {', '.join(lacking)}"
             return TargetMeaning(token, kind, group, members, evidence)
-        found = self._nomenclature.map_name(name)
-        if found.ensembl_gene_id is None or found.outcome in _NOT_A_TARGET:
+        mapped = self._nomenclature.map_name(name)
+        if mapped.ensembl_gene_id is None or mapped.outcome in _NOT_A_TARGET:
             return None
-        evidence = "approved symbol" if found.outcome == "exact" else found.evidence
-        return TargetMeaning(token, "gene", None, ((name, found.ensembl_gene_id),), evidence)
+        evidence = "approved symbol" if mapped.outcome == "exact" else mapped.evidence
+        return TargetMeaning(token, "gene", None, ((name, mapped.ensembl_gene_id),), evidence)
 
     def _known(self, symbols: Sequence[str]) -> tuple[tuple[str, str], ...]:
         ids = ((symbol, self._nomenclature.map_name(symbol).ensembl_gene_id) for symbol in symbols)
@@ -187,9 +187,9 @@ class _Reading:
             yield "what is done to it, or its mutation, left out", [kept]
 
     def _why_unknown(self, token: str) -> str:
-        found = self._nomenclature.map_name(token)
-        among = f", one of {', '.join(found.candidates)}" if found.candidates else ""
-        return f"{found.evidence or found.outcome}{among}; {FILE} does not declare it"
+        mapped = self._nomenclature.map_name(token)
+        among = f", one of {', '.join(mapped.candidates)}" if mapped.candidates else ""
+        return f"{mapped.evidence or mapped.outcome}{among}; {FILE} does not declare it"
 
 
 def _unknown(token: str, why: str) -> TargetMeaning:

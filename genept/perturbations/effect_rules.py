@@ -171,8 +171,8 @@ def _pseudobulk(screen: ScreenExpression, most_values: int) -> Prepared:
             tested = genes & np.isfinite(t)
             tail = -np.abs(np.where(tested, t, 0))
             p = 2 * (stdtr(n_controls - 1, tail) if scaled else ndtr(tail))
-            found = discoveries(np.where(tested, p, np.nan))
-            yield EffectChunk(own, tested, found & (np.abs(z) >= MIN_Z), z > 0)
+            discovered = discoveries(np.where(tested, p, np.nan))
+            yield EffectChunk(own, tested, discovered & (np.abs(z) >= MIN_Z), z > 0)
 
     origin = f"against {n_controls} control rows" if scaled else "as published"
     rule = (
@@ -232,8 +232,8 @@ def _single_cells(screen: ScreenExpression, most_values: int) -> Prepared:
             tested = genes & np.isfinite(t) & np.isfinite(freedom)
             p = 2 * stdtr(np.where(tested, freedom, 1), -np.abs(np.where(tested, t, 0)))
             fold = np.log2((np.expm1(own_mean) + 1e-9) / (np.expm1(mean) + 1e-9))
-            found = discoveries(np.where(tested, p, np.nan))
-            yield EffectChunk(own, tested, found & (np.abs(fold) >= MIN_FOLD), fold > 0)
+            discovered = discoveries(np.where(tested, p, np.nan))
+            yield EffectChunk(own, tested, discovered & (np.abs(fold) >= MIN_FOLD), fold > 0)
 
     rule = (
         f"single cells: log(1 + counts per {PER_CELL:g}), Welch's t-test of at least {MIN_CELLS} "
