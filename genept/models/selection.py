@@ -158,7 +158,8 @@ def _best(
 ) -> Chosen:
     """The best by balanced accuracy; the plain model, unless the best is ahead of it for certain.
 
-    What the gate would refuse beside the plain model is not chosen, so there is a model to promote.
+    The gate, which also sees the held-out samples, allows `MARGIN` below: what is chosen here for
+    certain seldom fails there, so that there is a model to promote.
     """
     predicted = {contender: shares[contender].argmax(axis=1) for contender in contenders}
     scores = [float(balanced_accuracy_score(truth, predicted[each])) for each in contenders]
@@ -166,7 +167,7 @@ def _best(
     if PLAIN in predicted and chosen != PLAIN:
         best, plain = (predicted[each].astype(np.str_) for each in (chosen, PLAIN))
         lead = paired_difference(truth.astype(np.str_), best, plain, groups, metric=METRICS[0])
-        chosen = chosen if _is_ahead(lead, MARGIN) else PLAIN
+        chosen = chosen if _is_ahead(lead, margin=0.0) else PLAIN
     return Chosen(chosen, fit_calibration(shares[chosen], truth))
 
 
