@@ -156,7 +156,10 @@ def _bare(settings: Any, defs: Any, _state: Path) -> Any:
             resources = {part: getattr(platform, part) for part in PARTS if part in parameters}
             inputs: dict[str, Any] = {"platform": platform, "context": context} | resources | tables
             if "stored" in parameters:
-                inputs["stored"] = tables[_checked(job, name)]
+                checked, others = _checked(job, name)
+                inputs["stored"] = tables[checked]
+                if others:
+                    inputs["other"] = tables[others.pop()]
             if not any(
                 parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
             ):
@@ -182,10 +185,12 @@ def _steps(job: Any) -> Any:
     return create_execution_plan(job).get_all_steps_in_topo_order()
 
 
-def _checked(job: Any, name: str) -> str:
-    """Name of the table that a check belongs to."""
-    (key,) = [key for key in job.asset_layer.asset_graph.asset_check_keys if name == _node_of(key)]
-    return str(key.asset_key.path[-1])
+def _checked(job: Any, name: str) -> tuple[str, set[str]]:
+    """The table that a check belongs to, and what else it reads."""
+    graph = job.asset_layer.asset_graph
+    (key,) = [key for key in graph.asset_check_keys if name == _node_of(key)]
+    checked = str(key.asset_key.path[-1])
+    return checked, {parent.path[-1] for parent in graph.get(key).parent_entity_keys} - {checked}
 
 
 def _node_of(key: Any) -> str:
