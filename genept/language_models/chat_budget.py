@@ -61,7 +61,6 @@ class ChatBudget:
             pace,
         )
         self._lock = threading.Lock()
-        self._refused: RefusedChatError | None = None
 
     @property
     def payments(self) -> list[Payment]:
@@ -124,14 +123,9 @@ class ChatBudget:
         ChatError
             No reply came.
         """
-        if self._refused:
-            raise self._refused
-        try:
+        with self.spending.until_refused():
             while (request := self._next(chat)) is not None:
                 self._request(request)
-        except RefusedChatError as error:
-            self._refused = error
-            raise
 
     def _next(self, chat: Chat) -> Chat | None:
         with self._lock:

@@ -71,7 +71,6 @@ class Budget:
         if isinstance(embedder, OpenAIEmbedder):
             self._jobs = BatchJobs(embedder, cache, run_id, self._keep)
         self._lock = threading.Lock()
-        self._refused: RefusedEmbeddingError | None = None
 
     @property
     def payments(self) -> list[Payment]:
@@ -145,14 +144,9 @@ class Budget:
         EmbeddingError
             A text could not be embedded; the others are kept.
         """
-        if self._refused:
-            raise self._refused
-        try:
+        with self.spending.until_refused():
             if todo := self._missing(texts):
                 self._pay(todo)
-        except RefusedEmbeddingError as error:
-            self._refused = error
-            raise
 
     def _pay(self, todo: list[str]) -> None:
         self.spending.confirm()

@@ -54,6 +54,7 @@ class Spending:
         self.payments: list[Payment] = []
         self._lock = threading.Lock()
         self._spent = self._reserved = 0.0
+        self._refusal: ValueError | None = None
 
     def __enter__(self) -> Spending:
         self.lease.__enter__()
@@ -77,6 +78,17 @@ class Spending:
                 "this run was suspended, or cut off from the store, for so long that another one "
                 "may be paying by now; nothing more was requested: run again"
             )
+
+    @contextmanager
+    def until_refused(self) -> Iterator[None]:
+        """Work that a refusal ends: once one was raised, every thread raises it again."""
+        if self._refusal:
+            raise self._refusal
+        try:
+            yield
+        except self.refused as error:
+            self._refusal = error
+            raise
 
     @contextmanager
     def request(self, model: str, dollars: float, tokens: int | None = None) -> Iterator[None]:
