@@ -23,7 +23,12 @@ from genept.text.composition import (
 )
 from genept.text.knowledge import Knowledge, KnowledgeSources
 from genept.text.limits import CountTokens, counted_by, counting
-from genept.text.recipes import PartUse, Recipe
+from genept.text.recipes import PartUse, Recipe, speaking
+
+_NOTHING_LEFT: Final = {
+    True: "nothing is left of it under the masks",
+    False: "its sources say nothing of what the recipe is about",
+}
 
 _IDENTITY: Final = ("ensembl_gene_id", "symbol")
 
@@ -46,9 +51,7 @@ def describe(
         if any(part.items for part in kept):
             described.append((identity, kept))
         else:
-            left_out.append(
-                identity | {"reason": reason or "nothing is left of it under the masks"}
-            )
+            left_out.append(identity | {"reason": reason or _NOTHING_LEFT[bool(recipe.masks)]})
     pieces = (item for _, parts in described for part in parts for item in part.items)
     length = Lengths(count_tokens, pieces)
     for identity, parts in described:
@@ -168,7 +171,7 @@ def describe_genes(
             raise StoreError(
                 f"recipe {recipe.id!r} describes no gene: none of the {genes.rows} is of biotype "
                 f"{' or '.join(recipe.biotypes)} and has {' and '.join(recipe.requires)}; see "
-                "genept/text/recipes.toml"
+                "genept/text/recipes/recipes.toml"
             )
         return [
             NewPart("gene_descriptions", rows.head(max_genes or rows.height), (recipe.id,)),
@@ -189,6 +192,8 @@ def _items(
         facts = facts.filter(pl.col("aspect").is_in(use.aspects))
     if use.evidence and part == use.part:
         facts = facts.filter(pl.col("evidence").is_in(use.evidence))
+    if use.dimensions:
+        facts = speaking(facts, use.dimensions, knowledge.genes)
     distinct = facts.select("ensembl_gene_id", "item").unique(maintain_order=True)
     grouped = distinct.group_by("ensembl_gene_id", maintain_order=True).agg("item")
     return dict(zip(grouped["ensembl_gene_id"], grouped["item"].to_list(), strict=True))

@@ -9,9 +9,8 @@ from genept.benchmarks.leaderboard import corrected
 from genept.benchmarks.resampling import paired_differences, resampled
 from genept.benchmarks.task_base import GeneVectors
 from genept.benchmarks.task_scores import ablations, leaks, recipe_steps
-from genept.text.limits import Mask
 from genept.text.local.baselines import LSA
-from genept.text.recipes import Recipe, load_recipes
+from genept.text.recipes import Mask, Recipe, load_recipes
 
 N = 160
 GENES = tuple(f"ENSG{number:011}" for number in range(N))

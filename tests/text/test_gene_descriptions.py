@@ -21,8 +21,8 @@ from genept.storage.provenance import NewPart, Origin
 from genept.text.composition import text_sha256
 from genept.text.gene_descriptions import describe, describe_genes
 from genept.text.knowledge import Knowledge, KnowledgeSources
-from genept.text.limits import Mask, counted_by, counting
-from genept.text.recipes import Recipe, load_recipes
+from genept.text.limits import counted_by, counting
+from genept.text.recipes import Mask, Recipe, load_recipes
 
 RECIPES = load_recipes()
 

@@ -32,7 +32,6 @@ def test_the_default_recipe():
     ("change", "reason"),
     [
         ({"requires": ["go"], "parts": ["name"]}, "requires"),
-        ({"requires": []}, "at least 1 item"),
         ({"parts": ["name", "name"]}, "names a part twice"),
         ({"parts": [], "requires": []}, "at least 1 item"),
         ({"parts": ["summry"]}, "'summary'"),

@@ -1,7 +1,7 @@
 """Recipes: declarations of how a gene's description is composed from parts.
 
 Also how a user's own file of declarations is read. What the parts are made of is
-`genept.text.knowledge`; budgets and masks are in `genept.text.limits`.
+`genept.text.knowledge`; budgets in tokens are in `genept.text.limits`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Any, Final, Literal, Self, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from genept.common import SourceError, problems_of
-from genept.text.limits import WORDPIECE, Mask
+from genept.text.limits import WORDPIECE
+from genept.text.recipes.dimensions import Dimension, load_dimensions
+from genept.text.recipes.masks import Mask
 
 T = TypeVar("T")
 
@@ -31,6 +33,9 @@ PARTS: Final[tuple[PartName, ...]] = get_args(PartName)
 PROSE: Final = frozenset({"summary", "function", "location", "disease"})
 """Parts whose items are sentences; those of the others are names."""
 
+
+MOST_NAMED: Final = 2
+"""Dimensions that the label of a part names; more are counted."""
 
 Aspect = Literal["process", "function", "component"]
 
@@ -47,6 +52,7 @@ class PartUse(BaseModel):
     separator: str | None = None
     aspects: tuple[Aspect, ...] = ()
     evidence: tuple[str, ...] = ()
+    dimensions: tuple[Dimension, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -61,8 +67,14 @@ class PartUse(BaseModel):
 
     @property
     def label(self) -> str:
-        """Name of the part in this recipe, such as ``go:process``."""
-        return ":".join(filter(None, [self.part, "+".join(self.aspects)]))
+        """Name of the part in this recipe, such as ``go:process`` or ``summary:tissues``."""
+        several = len(self.dimensions) > MOST_NAMED
+        dimensions = (
+            f"{len(self.dimensions)}-dimensions"
+            if several
+            else "+".join(dimension.id for dimension in self.dimensions)
+        )
+        return ":".join(filter(None, [self.part, "+".join(self.aspects), dimensions]))
 
     @property
     def between(self) -> str:
@@ -79,7 +91,7 @@ class Recipe(BaseModel):
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*(~\d+[a-z0-9-]*)?$")
     parts: tuple[PartUse, ...] = Field(min_length=1)
-    requires: tuple[PartName, ...] = Field(min_length=1)
+    requires: tuple[PartName, ...] = ()
     needs_source: tuple[PartName, ...] = ()
     biotypes: tuple[str, ...] = Field(min_length=1)
     max_tokens: int = Field(ge=4)
@@ -169,7 +181,7 @@ def load_recipes(further: Path | None = None) -> dict[str, Recipe]:
     SourceError
         The file cannot be read, an entry is invalid, or it redefines a recipe of the platform.
     """
-    shipped = files("genept.text").joinpath("recipes.toml").read_text(encoding="utf-8")
+    shipped = files("genept.text.recipes").joinpath("recipes.toml").read_text(encoding="utf-8")
     entries = tomllib.loads(shipped)
     own = {} if further is None else read_own_declarations(further)
     for kind in ("recipes", "masks"):
@@ -192,11 +204,23 @@ def load_recipes(further: Path | None = None) -> dict[str, Recipe]:
             if unknown := [mask for mask in fields.get("masks", ()) if mask not in masks]:
                 raise ValueError(f"unknown masks {unknown}; known are {sorted(masks)}")
             fields["masks"] = tuple(masks[mask] for mask in fields.get("masks", ()))
+            fields["parts"] = [_with_dimensions(part) for part in fields["parts"]]
             recipes[name] = Recipe(**{"id": name, **fields})
     except (ValueError, TypeError) as error:
         reason = problems_of(error) if isinstance(error, ValidationError) else error
         raise SourceError(f"{further or 'recipes.toml'} {where}: {reason}") from error
     return recipes
+
+
+def _with_dimensions(part: Any) -> Any:
+    """An entry of a part with its dimensions in place of their names."""
+    if not isinstance(part, dict) or "dimensions" not in part:
+        return part
+    known = load_dimensions()
+    names = list(known) if part["dimensions"] == "all" else part["dimensions"]
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"unknown dimensions {unknown}; known are {list(known)}")
+    return part | {"dimensions": [known[name] for name in names]}
 
 
 def _inherited(name: str, entry: Mapping[str, Any], all_: Mapping[str, Any]) -> dict[str, Any]:
