@@ -17,7 +17,7 @@ from genept.common import ConflictError, MissingObjectError
 from genept.embeddings import embedding_matrix
 from genept.release import CheckEvidence
 from genept.schema import Table
-from genept.schema.tables import TABLES
+from genept.schema.tables import STORED
 from genept.storage import Lake, StoredTable
 from validation.engine import index_page
 from validation.suites import narrow, suite_for
@@ -59,7 +59,7 @@ def check_table(lake: Lake, stored: StoredTable, *, complete: bool = True) -> Ch
     SuiteError
         The suite cannot be evaluated. No evidence is stored then.
     """
-    table = TABLES[stored.table]
+    table = STORED[stored.table]
     suite = suite_for(table, complete=complete)
     address = f"{lake.prefix}/evidence/{table.name}/{stored.data_version}-{suite.version[:16]}"
     with suppress(MissingObjectError):

@@ -13,6 +13,8 @@ from .catalogue_page import publish_tables as publish_tables
 from .catalogue_page import release_site as release_site
 from .comparison_page import COMPARISON as COMPARISON
 from .comparison_page import render_comparison as render_comparison
+from .games_page import GAMES as GAMES
+from .games_page import render_games as render_games
 from .input_versions import InputVersions as InputVersions
 from .input_versions import read_input_versions as read_input_versions
 from .installation import Installation as Installation

@@ -17,6 +17,7 @@ import polars as pl
 
 from genept.benchmarks import annotated_cells, cells_in_words, report_figures, sample_tasks
 from genept.client.comparison_page import COMPARISON, render_comparison
+from genept.client.games_page import games_pages
 from genept.client.platform import Platform
 from genept.client.release_lookup import Snippets
 from genept.client.templates import PlottedScore, part, templates
@@ -244,5 +245,6 @@ def _audit_pages(platform: Platform, tables: Mapping[str, StoredTable]) -> dict[
         pictures = pictures_of(lake, tables["observations"], tables[table])
         pages |= {f"embeddings/{name}.png": picture for name, (_, picture) in pictures.items()}
     pages |= predictor_pages(lake, tables) | _comparison(platform, tables)
+    pages |= games_pages(lake, platform.games)
     reports = model_reports(lake, platform.registry, tables["gate_verdicts"])
     return pages | model_pages(reports)

@@ -20,6 +20,7 @@ from genept.datasources import Catalogue, Collection, drug_sources, load_catalog
 from genept.datasources.download import Archives, SourceLocations
 from genept.datasources.readers import Allowance, read_pickled_texts, read_structure_table
 from genept.language_models import LanguageModels
+from genept.language_models.games import PlayedGames
 from genept.nomenclature import SOURCES as REFERENCE_SOURCES
 from genept.nomenclature import Reference, kept_reference, starter_reference
 from genept.perturbations import UserScreen, added_screens
@@ -84,6 +85,11 @@ class Installation:
     def language_models(self) -> LanguageModels:
         """The language models, local and hosted."""
         return LanguageModels(self.settings, self.archives.open_member)
+
+    @cached_property
+    def games(self) -> PlayedGames:
+        """The games that agents and language models played."""
+        return PlayedGames(self.store, self.settings.product, self.language_models)
 
     @cached_property
     def collection_archives(self) -> Archives:

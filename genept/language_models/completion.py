@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from genept.common import console, progress_bar
@@ -31,6 +32,8 @@ def complete(
     spending_limit: SpendingLimit | None = None,
     runner: ChatRunner = plain_loop,
     remote: CompleteRemotely | None = None,
+    *,
+    show: bool = True,
 ) -> list[ChatOutcome]:
     """Complete chats; only requests without a stored reply are sent.
 
@@ -48,6 +51,8 @@ def complete(
         Runs the requests.
     remote
         Has the chats of a hosted model completed; None: it is asked from here.
+    show
+        Whether a bar shows how far it is, on a terminal.
 
     Returns
     -------
@@ -66,7 +71,8 @@ def complete(
         if left := unfinished(cache, chats):  # never paid for from here, too
             raise ChatError(f"{service.id}: {len(left)} chats have no answer still")
     elif missing:
-        with progress_bar(f"asking: {service.id}", len(missing)) as advance:
+        bar = progress_bar(f"asking: {service.id}", len(missing)) if show else _no_bar()
+        with bar as advance:
             if service.declared.weights is None:
                 run_id, limit = f"run-{secrets.token_hex(8)}", spending_limit or SpendingLimit()
                 with ChatBudget(service, cache, limit, run_id, console.print) as budget:
@@ -77,6 +83,10 @@ def complete(
                     advance(1)
         cache.compact()
     return [cache.outcome(chat) for chat in chats]
+
+
+def _no_bar() -> AbstractContextManager[Callable[[float], None]]:
+    return nullcontext(lambda _: None)
 
 
 def _complete_freely(service: ChatService, cache: AnswerCache, chat: Chat) -> None:

@@ -7,7 +7,11 @@ from genept.language_models.prompts import load_prompts, read_form, read_prompt
 
 RELEASED = {
     ("donor-move", 1): "c4333e5593e00e84c97bc0d378e20f6ab0f51a7469862132c28156b3c7d86148",
-    ("donor-strategy", 1): "3775686a088737d945887ced51807aaaf5659231b5000d3afe1b6d1ac3462597",
+    (
+        "donor-move-punishment",
+        1,
+    ): "3097c7e3d63ca4e0f484f5b4192e2ce5633053b3a30cc143f5a143ffcbaa517e",
+    ("donor-strategy", 2): "5500add29847838ac25baf86c776adb8db2cdcfbf8fba333cafc835800b58edb",
     ("gene-dimension", 1): "112ff883fb810ebd452d1f02fe275678a76b2cf15e965a5ca4c11f05bd80bf5d",
 }
 """SHA-256 of every version that was released: a change of a prompt is a new version of it."""

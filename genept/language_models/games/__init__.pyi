@@ -1,14 +1,30 @@
 """What is meant to be used from outside this package."""
 
+from .declared_games import DeclaredGame as DeclaredGame
+from .declared_games import controls_of as controls_of
+from .donor_figures import GameFigure as GameFigure
+from .donor_figures import draw_games as draw_games
+from .donor_game import GameError as GameError
 from .donor_game import play as play
+from .donor_rules import Action as Action
 from .donor_rules import Agent as Agent
 from .donor_rules import DonorGame as DonorGame
 from .donor_rules import GameResult as GameResult
 from .donor_rules import GenerationScore as GenerationScore
 from .donor_rules import Move as Move
+from .donor_rules import PausedGameError as PausedGameError
 from .donor_rules import Situation as Situation
+from .donor_runs import GameRun as GameRun
+from .donor_runs import beside_controls as beside_controls
+from .donor_runs import forecast_game as forecast_game
+from .donor_runs import play_games as play_games
+from .donor_runs import tables_of_games as tables_of_games
+from .donor_tables import DONOR_TABLES as DONOR_TABLES
 from .language_agents import LanguageAgent as LanguageAgent
 from .language_agents import language_agents as language_agents
+from .played_games import PlayedGame as PlayedGame
+from .played_games import PlayedGames as PlayedGames
+from .scripted_agents import CONTROLS as CONTROLS
 from .scripted_agents import SCRIPTED as SCRIPTED
 from .scripted_agents import ScriptedAgent as ScriptedAgent
 from .scripted_agents import imitate as imitate

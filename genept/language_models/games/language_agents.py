@@ -7,17 +7,43 @@ chat: a game that is played again, or goes on, asks for nothing that was asked b
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from random import Random
+from typing import Final
 
 from genept.language_models.chats import SEEDS, Chat, ChatError, ChatOutcome, SamplingOptions
-from genept.language_models.games.donor_rules import Agent, DonorGame, Learn, Situation
-from genept.language_models.prompts import load_prompts
+from genept.language_models.games.donor_rules import Action, Agent, DonorGame, Learn, Situation
+from genept.language_models.games.scripted_agents import IN_WORDS
+from genept.language_models.prompts import Prompt, load_prompts
 
 Ask = Callable[[Chat], ChatOutcome]
 """Completes a chat through the cache."""
+
+SAMPLING: Final = SamplingOptions(temperature=0.8, max_output_tokens=200)
+"""How answers are drawn unless something else is wanted."""
+
+STRATEGY: Final = "donor-strategy"
+MOVE: Final = "donor-move"
+PUNISHING_MOVE: Final = "donor-move-punishment"
+
+
+@cache
+def prompt_of(id_: str) -> Prompt:
+    """Load one of the prompts of the game.
+
+    Parameters
+    ----------
+    id_
+        Its id.
+
+    Returns
+    -------
+    Prompt
+        Read once.
+    """
+    return load_prompts()[id_]
 
 
 @dataclass(frozen=True)
@@ -34,27 +60,36 @@ class LanguageAgent:
         Completes a chat.
     sampling
         How answers are drawn; their seeds are those of the game.
+    player
+        Id of the model.
     """
 
     strategy: str
     game: DonorGame = field(repr=False)
-    ask: Ask = field(repr=False)
+    ask: Ask = field(repr=False, compare=False)
     sampling: SamplingOptions = field(repr=False)
+    player: str = ""
 
-    def give(self, situation: Situation) -> float:
-        """How much to give; no number if the model gave no answer in form."""
+    def give(self, situation: Situation) -> Action:
+        """How much to give, or to pay to punish; a fault if the model gave no answer in form."""
         values = {
             "strategy": self.strategy,
             "wealth": situation.wealth,
             "recipient_wealth": situation.recipient_wealth,
             "multiplier": self.game.multiplier,
+            "punishment": situation.punishment,
             "trace": situation.trace,
         }
-        sampling = _drawn(self.sampling, situation.random)
-        outcome = self.ask(load_prompts()["donor-move"].chat(values, sampling))
+        prompt = prompt_of(PUNISHING_MOVE if situation.punishment else MOVE)
+        outcome = self.ask(prompt.chat(values, _drawn(self.sampling, situation.random)))
         if outcome.text is None:
-            return math.nan
-        return situation.wealth * int(outcome.parsed["percent"]) / 100
+            return Action(fault=f"no answer: {outcome.reason}", n_rejected=len(outcome.faults))
+        answer = outcome.parsed
+        return Action(
+            situation.wealth * int(answer["percent"]) / 100,
+            punishes=answer.get("action") == "punish",
+            n_rejected=len(outcome.faults),
+        )
 
 
 def language_agents(
@@ -81,22 +116,58 @@ def language_agents(
     ChatError
         The model gives no strategy.
     """
-    sampling = sampling or SamplingOptions(temperature=0.8, max_output_tokens=200)
+    learn = learner(game, ask, sampling or SAMPLING)
+    return [learn((), founding(game, number)) for number in range(game.n_agents)], learn
 
-    def learn(survivors: Sequence[Agent], random: Random) -> LanguageAgent:
+
+def learner(
+    game: DonorGame, ask: Ask, sampling: SamplingOptions, player: str = ""
+) -> Callable[[Sequence[Agent], Random], LanguageAgent]:
+    """Make a way to learn by asking a model for a strategy, after those of the parents.
+
+    Parameters
+    ----------
+    game, ask, sampling, player
+        As in `LanguageAgent`.
+
+    Returns
+    -------
+    callable
+        See `genept.language_models.games.donor_rules.Learn`; raises `ChatError` if the model gives
+        no strategy.
+    """
+
+    def learn(parents: Sequence[Agent], random: Random) -> LanguageAgent:
         values = {
-            "survivors": [survivor.strategy for survivor in survivors],
+            "survivors": [IN_WORDS.get(it.strategy, it.strategy) for it in parents],
             "endowment": game.endowment,
             "multiplier": game.multiplier,
+            "punishment": game.punishment,
         }
-        chat = load_prompts()["donor-strategy"].chat(values, _drawn(sampling, random))
-        outcome = ask(chat)
+        outcome = ask(prompt_of(STRATEGY).chat(values, _drawn(sampling, random)))
         if outcome.text is None:
             raise ChatError(f"an agent has no strategy: {outcome.reason}")
-        return LanguageAgent(" ".join(outcome.text.split()), game, ask, sampling)
+        return LanguageAgent(" ".join(outcome.text.split()), game, ask, sampling, player)
 
-    lots = [Random(f"{game.seed} founder {number}") for number in range(game.n_agents)]  # noqa: S311
-    return [learn((), lot) for lot in lots], learn
+    return learn
+
+
+def founding(game: DonorGame, number: int) -> Random:
+    """Return the source of chance of a founder.
+
+    Parameters
+    ----------
+    game
+        Its rules.
+    number
+        Of the agent.
+
+    Returns
+    -------
+    Random
+        The same whenever the game is played.
+    """
+    return Random(f"{game.seed} founder {number}")  # noqa: S311 - a game
 
 
 def _drawn(sampling: SamplingOptions, random: Random) -> SamplingOptions:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, cast
 
-from genept.language_models.games.donor_rules import Agent, Situation
+from genept.language_models.games.donor_rules import Action, Agent, Situation
 
 HALF: Final = 0.5
 
-Rule = Callable[[Situation], float]
-"""Share of its wealth that a donor gives."""
+FINE: Final = 0.1
+"""Share of its wealth that a punisher pays."""
+
+Rule = Callable[[Situation], float | Action]
+"""Share of its wealth that a donor gives, or pays."""
 
 
 def _tit_for_tat(situation: Situation) -> float:
@@ -29,13 +32,37 @@ def _standing(situation: Situation) -> float:
     return HALF if was_deserved else 0.0
 
 
+def _punisher(situation: Situation) -> float | Action:
+    """As standing; who deserves nothing is punished, if that is allowed."""
+    share = _standing(situation)
+    if share or not situation.punishment:
+        return share
+    return Action(FINE, punishes=True)
+
+
 RULES: Final[Mapping[str, Rule]] = {
     "never-give": lambda _: 0.0,
     "give-half": lambda _: HALF,
+    "give-all": lambda _: 1.0,
     "tit-for-tat": _tit_for_tat,
     "standing": _standing,
+    "punisher": _punisher,
     "random": lambda situation: situation.random.random(),
 }
+
+IN_WORDS: Final[Mapping[str, str]] = {
+    "never-give": "Give nothing.",
+    "give-half": "Give half of what you have.",
+    "give-all": "Give all that you have.",
+    "tit-for-tat": "Give the share that the recipient gave last, and half to one that has not "
+    "given yet.",
+    "standing": "Give half, but nothing to one that gave less than half to someone who deserved "
+    "it.",
+    "punisher": "Give half, and pay a tenth to punish one that gave less than half to someone who "
+    "deserved it.",
+    "random": "Give a share that is drawn at random.",
+}
+"""Rules as a language model reads them."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +77,24 @@ class ScriptedAgent:
 
     strategy: str
 
-    def give(self, situation: Situation) -> float:
-        """How much to give."""
-        return situation.wealth * RULES[self.strategy](situation)
+    @property
+    def player(self) -> str:
+        """What plays: the rule."""
+        return self.strategy
+
+    def give(self, situation: Situation) -> float | Action:
+        """How much to give, or to pay to punish."""
+        wanted = RULES[self.strategy](situation)
+        if isinstance(wanted, Action):
+            return replace(wanted, amount=situation.wealth * wanted.amount)
+        return situation.wealth * wanted
 
 
 SCRIPTED: Final[Mapping[str, ScriptedAgent]] = {name: ScriptedAgent(name) for name in RULES}
 """The scripted agents by their strategy."""
+
+CONTROLS: Final = ("never-give", "give-half", "tit-for-tat", "standing", "random")
+"""Strategies that are played beside every game, with its rules and its seed."""
 
 
 def imitate(survivors: Sequence[Agent], random: Random) -> Agent:

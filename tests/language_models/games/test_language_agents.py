@@ -10,6 +10,7 @@ from genept.language_models.chats import ChatError
 from genept.language_models.completion import complete
 from genept.language_models.games.donor_game import play
 from genept.language_models.games.donor_rules import DonorGame
+from genept.language_models.games.donor_tables import fault_kind
 from genept.language_models.games.language_agents import language_agents
 
 SMALL = DonorGame(n_agents=4, n_generations=2, n_rounds=3)
@@ -61,7 +62,8 @@ def test_more_than_all_is_out_of_form_and_then_a_fault(service, ask):
     )
     founders, learn = language_agents(SMALL, ask)
     result = play(SMALL, founders, learn)
-    assert all(move.given == 0 and "nan" in move.fault for move in result.moves)
+    assert all(move.given == 0 and move.n_rejected == 3 for move in result.moves)
+    assert {fault_kind(move.fault) for move in result.moves} == {"no answer in form"}
     assert [score.n_faults for score in result.scores] == [12, 12]
     assert sum(map(is_move, service.bodies)) == 3 * 24
 
@@ -79,6 +81,22 @@ def test_a_game_that_is_played_again_asks_for_nothing(service, ask):
     assert len({score.strategies for score in results[0].scores}) == 2
     play(SMALL, *language_agents(DonorGame(**SMALL.model_dump() | {"seed": 1}), ask))
     assert len(service.bodies) > 30
+
+
+def test_a_model_may_punish_where_the_rules_say_so(service, ask):
+    rules = DonorGame(**SMALL.model_dump() | {"punishment": 3})
+    service.write = lambda body: (
+        '{"thought": "", "action": "punish", "percent": 10}' if is_move(body) else "I punish."
+    )
+    founders, learn = language_agents(rules, ask)
+    result = play(rules, founders, learn)
+    assert all(move.punished == pytest.approx(move.wealth / 10) for move in result.moves)
+    assert result.scores[0].wealth == pytest.approx([10 * 0.6**3] * 4)  # less 0.1, less 3 x 0.1
+    moves = [question(body) for body in service.bodies if is_move(body)]
+    assert all("loses 3.0 units for each unit that you pay" in text for text in moves)
+    assert "The recipient paid 10 percent of what it had to punish" in moves[-1]
+    strategies = [m["messages"][0]["content"] for m in service.bodies if not is_move(m)]
+    assert all("You may punish in place of giving" in text for text in strategies)
 
 
 def test_a_model_without_a_strategy_cannot_play(service, ask):
