@@ -5,6 +5,7 @@ from .collections import ingested_collection as ingested_collection
 from .embeddings import embedding_tables as embedding_tables
 from .embeddings import further_embeddings as further_embeddings
 from .embeddings import observation_vectors as observation_vectors
+from .games import donor_games as donor_games
 from .inbox_files import DROP as DROP
 from .inbox_files import inbox_collection as inbox_collection
 from .lanes import embedding_lanes as embedding_lanes

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from genept.schema.tables import STORED, TABLES
+from genept.schema.tables import STORED
 from genept.storage import code_version
 
 EMBEDDING: Final = "embedding"
@@ -28,11 +28,11 @@ CODE: Final[Mapping[str, tuple[str, ...]]] = {
     "benchmarks": ("genept.benchmarks", "genept.embeddings", "genept.schema"),
     "perturbations": ("genept.datasources", "genept.perturbations", "genept.schema"),
     "models": ("genept.models", "genept.embeddings", "genept.schema"),
+    "language_models": ("genept.language_models", "genept.schema"),
     "release": ("genept.release", "genept.schema", "validation"),
     "operations": ("assets.operations",),
 }
-"""Packages that decide what the assets of a group hold. When their behaviour changes, Dagster shows
-the group's assets as stale; the lake decides by the modules of each step what is built again."""
+"""Packages that decide what the assets of a group hold: when they change, those show as stale."""
 
 TYPES: Final = {"rows": "int", "bytes": "int"}
 """Types of columns of undeclared tables that do not hold text."""
@@ -91,7 +91,7 @@ def declared_outs(names: Sequence[str]) -> dict[str, dg.AssetOut]:
 
 
 def _of_table(name: str) -> dict[str, Any]:
-    table = TABLES[name]
+    table = STORED[name]
     return described(table.group, table.meaning, name, key=", ".join(table.key))
 
 

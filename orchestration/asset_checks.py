@@ -18,6 +18,7 @@ from assets import (
     trained_model,
 )
 from genept.client import Platform
+from genept.language_models.games import DONOR_TABLES
 from genept.schema.tables import TABLES
 from genept.storage import Lake, ObjectStore, StoredTable
 from validation import (
@@ -157,7 +158,7 @@ def _check_result(findings: list[str], description_if_passed: str) -> dg.AssetCh
     )
 
 
-table_checks = [_suite_check(name) for name in TABLES]
+table_checks = [_suite_check(name) for name in (*TABLES, *DONOR_TABLES)]
 with warnings.catch_warnings():
     # Checks by partition are called preview in the whole of Dagster 1.13, to which we are pinned.
     warnings.simplefilter("ignore", dg.PreviewWarning)

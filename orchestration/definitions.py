@@ -14,6 +14,7 @@ from assets import (
     embedding_lanes,
     embedding_tables,
     further_embeddings,
+    games,
     inbox_files,
     models,
     news,
@@ -41,6 +42,7 @@ from orchestration.resources import OpenPlatform, platform_resource, resources_o
 from orchestration.run_metrics import METER, run_records
 from orchestration.schedules import (
     batches_sensor,
+    games_job,
     inbox_job,
     inbox_sensor,
     new_data_sensor,
@@ -53,7 +55,7 @@ from orchestration.schedules import (
 _MODULES = [
     *(sources, news, nomenclature, collections, inbox_files, text, text_spaces),
     *(benchmarks, perturbations, drugs, models, unscreened_drugs),
-    *(predictions, release, operations),
+    *(predictions, release, games, operations),
 ]
 
 
@@ -91,7 +93,7 @@ def build_defs(
             for asset in loaded
         ],
         asset_checks=[*table_checks, *relation_checks, *partition_checks],
-        jobs=[release, nightly, retraining, inbox_job],
+        jobs=[release, nightly, retraining, inbox_job, games_job],
         schedules=schedules_of(settings, nightly, retraining),
         sensors=[
             *(inbox_sensor, new_data_sensor(retraining), failures, automation),

@@ -15,6 +15,7 @@ from assets import (
     RELEASE,
     SPACES,
     collection_scores,
+    donor_games,
     inbox_collection,
     ingested_collection,
     observation_vectors,
@@ -47,11 +48,12 @@ TRAINING_INPUTS = ("sample_embeddings", "expression", "gene_axis", "observations
 
 BY_HAND = dg.AssetSelection.assets(
     *(ingested_collection, space_vectors, observation_vectors, collection_scores, trained_model),
-    inbox_collection,
+    *(inbox_collection, donor_games),
 )
 """Assets that only a person or a sensor starts. Those of one collection, space or model are run
 one partition at a time, and the tables run the same steps; the sensor `inbox` starts
-`inbox_collection`, and every run includes the collections that it ingested."""
+`inbox_collection`, and every run includes the collections that it ingested. Games are of no
+release."""
 
 
 def release_job_of(executor: dg.ExecutorDefinition) -> AssetJob:
@@ -170,6 +172,15 @@ inbox_job = dg.define_asset_job(
     "inbox",
     selection=dg.AssetSelection.assets(inbox_collection),
     description="Ingests one file of the inbox, or moves it to quarantine with a report.",
+    executor_def=dg.in_process_executor,
+)
+
+
+games_job = dg.define_asset_job(
+    "donor_games",
+    selection=dg.AssetSelection.assets(donor_games),
+    description="Plays the Donor Game for some minutes, scripted agents beside it, and goes on "
+    "where the last run of the same rules ended.",
     executor_def=dg.in_process_executor,
 )
 
