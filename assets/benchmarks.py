@@ -82,6 +82,7 @@ def benchmarks(context: Context, platform: PlatformResource, **tables: StoredTab
     ]
     parts, remarks = library.run_tasks(
         lake, labels, spaces, further=further, slow_controls=platform.settings.full_models,
+        processes=platform.settings.threads,
         advance=lambda task, share: context.log.info(f"{task} ({share:.0%} done)"),
     )  # fmt: skip
     remarks = {f"not scored/{label}": reason for label, reason in (remarks | unscored).items()}

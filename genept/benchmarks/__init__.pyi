@@ -18,10 +18,12 @@ from .reports import deciding_scores as deciding_scores
 from .reports import frontier as frontier
 from .reports import in_words as in_words
 from .reports import is_larger_worth_it as is_larger_worth_it
+from .reports import publishers_tests as publishers_tests
 from .reports import ranks_figure as ranks_figure
 from .reports import report_figures as report_figures
 from .reports import text_gains as text_gains
 from .reports import unavailable_in_words as unavailable_in_words
+from .resampling import SPARSE as SPARSE
 from .resampling import resampled_labels as resampled_labels
 from .scores import Floats as Floats
 from .scores import Indices as Indices

@@ -5,7 +5,7 @@ scaling is the same for every representation, and the penalty is chosen inside t
 task (`genept.benchmarks.task_base`) chooses the head, what it is trained on, and what it scores.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from itertools import combinations
@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler, normalize
 from threadpoolctl import ThreadpoolController
 
 from genept.benchmarks.influence import area
+from genept.benchmarks.solvers import MAX_ITER, binary_weights, of_matrix
 
 Matrix = NDArray[np.float32]
 Features = Matrix | csr_array[Any]
@@ -29,9 +30,6 @@ Scores = NDArray[np.float64]
 LOGISTIC: Final = "logistic-regression"
 FOREST: Final = "random-forest"
 BOOSTING: Final = "gradient-boosting"
-
-MAX_ITER: Final = 1000
-"""The authors' 100 leaves some fits unconverged; see docs/parity.md."""
 
 Scaling = Literal["unit rows", "standardised"]
 
@@ -51,7 +49,6 @@ TOLERANCE: Final = 1e-9
 
 LEFT_OUT: Final = (4_000, 100)
 """Most rows and columns whose leave-one-out errors choose the penalty."""
-
 
 HEADS: Final[dict[str, Callable[[int], Any]]] = {
     LOGISTIC: lambda seed: LogisticRegression(max_iter=MAX_ITER, random_state=seed),
@@ -126,6 +123,16 @@ def seen_columns(training: Features, test: Features) -> tuple[Any, Any]:
     return training - mean, test - mean
 
 
+def logistic_scores(
+    x: Features, is_positive: NDArray[np.bool_], test: Features, strengths: Sequence[float]
+) -> Iterator[Scores]:
+    """Logistic regression: scores of `test` for each C, rising; each fit starts at the last."""
+    rows, start = of_matrix(x), None
+    for c in strengths:
+        start = binary_weights(rows, is_positive, c, start)
+        yield test @ start[:-1].astype(x.dtype) + start[-1]
+
+
 def out_of_fold_scores(
     x: Features,
     is_positive: NDArray[np.bool_],
@@ -157,10 +164,8 @@ def out_of_fold_scores(
                 continue
             seen, new = seen_columns(x[inside], x[first | second])
             in_first = first[first | second]
-            head = LogisticRegression(max_iter=MAX_ITER, warm_start=True)
-            for at, c in enumerate(CHOSEN_STRENGTHS):
-                head.set_params(C=c).fit(seen, is_positive[inside])
-                score = head.decision_function(new)
+            fits = logistic_scores(seen, is_positive[inside], new, CHOSEN_STRENGTHS)
+            for at, score in enumerate(fits):
                 of_strength[int(pair[0])][at] += area(is_positive[second], score[~in_first])
                 of_strength[int(pair[1])][at] += area(is_positive[first], score[in_first])
         for each in folds:
@@ -170,8 +175,7 @@ def out_of_fold_scores(
                 continue
             seen, new = seen_columns(x[inside], x[test])
             c = CHOSEN_STRENGTHS[int(of_strength[int(each)].argmax())]
-            head = LogisticRegression(C=c, max_iter=MAX_ITER).fit(seen, is_positive[inside])
-            scores[test] = head.decision_function(new)
+            (scores[test],) = logistic_scores(seen, is_positive[inside], new, (c,))
     return scores
 
 
@@ -212,12 +216,8 @@ def chosen_strength(
     sides = [is_positive[inside], is_positive[outside]]
     if any(not side.size or side.all() or not side.any() for side in sides):
         return CHOSEN_STRENGTHS[0]
-    head = LogisticRegression(max_iter=MAX_ITER, warm_start=True)
-    areas = []
-    with in_one_thread():
-        for c in CHOSEN_STRENGTHS:
-            head.set_params(C=c).fit(x[inside], sides[0])
-            areas.append(area(sides[1], head.decision_function(x[outside])))
+    fits = logistic_scores(x[inside], sides[0], x[outside], CHOSEN_STRENGTHS)
+    areas = [area(sides[1], score) for score in fits]
     return CHOSEN_STRENGTHS[int(np.argmax(areas))]
 
 
@@ -240,10 +240,11 @@ def ridge_scores(x: Features, y: Matrix, test: Features) -> Matrix:
     if not isinstance(x, np.ndarray) or not isinstance(test, np.ndarray):
         return _sparse_ridge_scores(x, y, test)
     mean, share = x.mean(axis=0), y.mean(axis=0)
-    centred = (x - mean).astype(np.float64)
-    values, basis = np.linalg.eigh(centred.T @ centred)
+    centred = x - mean
+    values, basis = np.linalg.eigh((centred.T @ centred).astype(np.float64))
     values = np.maximum(values, 0)
-    projected = basis.T @ (centred.T @ (y - share))
+    # Few genes belong to a term, and centred columns need no centred labels.
+    projected = basis.T @ (csr_array(y.T) @ centred).T
     rows, columns = (
         np.linspace(0, n - 1, min(n, most)).astype(np.intp)
         for n, most in zip(y.shape, LEFT_OUT, strict=True)
@@ -258,8 +259,8 @@ def ridge_scores(x: Features, y: Matrix, test: Features) -> Matrix:
         missed = (left - z @ (shrunken[:, None] * projected[:, columns])) / (1 - own)[:, None]
         errors.append(float(((missed**2).mean(axis=0) / scale).mean()))
     penalty = penalties[int(np.argmin(errors))]
-    weights = basis @ (projected / (values + penalty)[:, None])
-    scores: Matrix = ((test - mean) @ weights).astype(np.float32)
+    weights = (basis @ (projected / (values + penalty)[:, None])).astype(np.float32)
+    scores: Matrix = (test - mean) @ weights
     return scores
 
 

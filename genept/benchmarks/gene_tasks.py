@@ -6,6 +6,7 @@ Membership in many terms is in `genept.benchmarks.term_tasks`, tasks on pairs of
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar, Final
 
 import numpy as np
@@ -101,17 +102,20 @@ class PropertyTask(GeneTask):
         self, rows: pl.DataFrame, vectors: GeneVectors, *, draw: int | None = None
     ) -> pl.DataFrame:
         """Score every gene out of its fold."""
+        repeats = range(REPEATS) if draw is None else [draw]
         scored = rows.filter(fate="scored")
-        frames = []
-        every_head = draw is None and not vectors.is_sparse
-        for head in self.heads if every_head else (self.model,):
-            repeats = [draw] if draw is not None else range(REPEATS if head == self.model else 1)
-            frames += [self._repeat(head, scored, vectors, repeat) for repeat in repeats]
-            if self.published and draw is None:
-                frames += self._exact(head, rows, vectors)
-        if draw is None and "families" in scored.columns and self.model == LOGISTIC:
+        return pl.concat(self._repeat(self.model, scored, vectors, repeat) for repeat in repeats)
+
+    def further(self, rows: pl.DataFrame, vectors: GeneVectors) -> pl.DataFrame | None:
+        """Other heads on the first repeat, the authors' folds, and the split without relatives."""
+        scored = rows.filter(fate="scored")
+        heads = (self.model,) if vectors.is_sparse else self.heads
+        frames = [self._repeat(head, scored, vectors, 0) for head in heads if head != self.model]
+        if self.published:
+            frames += chain.from_iterable(self._exact(head, rows, vectors) for head in heads)
+        if "families" in scored.columns and self.model == LOGISTIC:
             frames.append(self._repeat(self.model, scored, vectors, 0, FAMILIES))
-        return pl.concat(frames)
+        return pl.concat(frames) if frames else None
 
     def _repeat(
         self,
@@ -196,17 +200,25 @@ class KindTask(GeneTask):
     ) -> pl.DataFrame:
         """Name the kind of every test gene."""
         scored = rows.filter(fate="scored")
-        if draw is not None:
-            seed = self.seeds[draw % len(self.seeds)]
-            return self._split(self.model, self.clean, draw, scored, vectors, seed)
-        runs = [(self.model, fold, seed) for fold, seed in enumerate(self.seeds)]
-        if not vectors.is_sparse:
-            runs += [(head, 0, self.seeds[0]) for head in self.heads if head != self.model]
+        folds = range(len(self.seeds)) if draw is None else [draw]
+        return pl.concat(
+            self._split(
+                self.model, self.clean, fold, scored, vectors, self.seeds[fold % len(self.seeds)]
+            )
+            for fold in folds
+        )
+
+    def further(self, rows: pl.DataFrame, vectors: GeneVectors) -> pl.DataFrame:
+        """Other heads on the first split, and the authors' own split."""
+        scored = rows.filter(fate="scored")
+        heads = () if vectors.is_sparse else self.heads
         frames = [
-            self._split(head, self.clean, fold, scored, vectors, seed) for head, fold, seed in runs
+            self._split(head, self.clean, 0, scored, vectors, self.seeds[0])
+            for head in heads
+            if head != self.model
         ]
-        frames.append(self._split(self.model, EXACT_KINDS, 0, rows, vectors, AUTHORS_SEED))
-        return pl.concat(frames)
+        exact = self._split(self.model, EXACT_KINDS, 0, rows, vectors, AUTHORS_SEED)
+        return pl.concat([*frames, exact])
 
     def baseline(self, rows: pl.DataFrame) -> tuple[str, pl.DataFrame]:
         """The most frequent kind."""

@@ -5,12 +5,13 @@ a gene count with it. Scores under resampling are in `genept.benchmarks.resampli
 """
 
 from collections.abc import Callable, Iterable
-from math import erfc, sqrt
+from math import sqrt
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.special import erfc
 from scipy.stats import rankdata
 
 from genept.benchmarks.scores import Floats, Indices
@@ -134,33 +135,36 @@ def confusion_influence(statistic: Callable[[NDArray[Any]], float], confusion: I
     return changes
 
 
-def exchange_p(difference: float, by_unit: Floats, seed: int = 0) -> float:
-    """Two-sided p value of a paired difference: how often exchanging sides by chance gives as much.
+def exchange_p(differences: Floats, by_unit: Floats, seed: int = 0) -> Floats:
+    """Two-sided p values of paired differences: how often exchanging sides gives as much.
 
     If two representations were as good as each other, which of them a unit favours would be a toss
     of a coin for each unit. No difference of few units can be significant: with n of them, p is
-    at least about 2 / 2 ** n.
+    at least about 2 / 2 ** n. All differences share the tosses.
 
     Parameters
     ----------
-    difference
-        The difference of two scores.
+    differences
+        Differences of two scores each, shape (k,).
     by_unit
-        What each unit adds to it beyond the mean, shape (n,).
+        What each unit adds to each beyond the mean, shape (n, k).
     seed
         Of the exchanges.
     """
-    added = by_unit + difference / len(by_unit)
-    spread = sqrt(float((added**2).sum()))
-    if not spread or not difference:
-        return 1.0
+    n_units = len(by_unit)
+    added = by_unit + differences / n_units
+    spread = np.sqrt((added**2).sum(axis=0))
     rng = np.random.default_rng(seed)
-    reached, left = 0, N_EXCHANGES
+    of_units = added.astype(np.float32)
+    reached, left = np.zeros(len(differences), np.int64), N_EXCHANGES
     while left:
-        n = min(left, max(1, 10_000_000 // len(added)))
-        signs = rng.integers(0, 2, (n, len(added)), dtype=np.int8) * np.float32(2) - 1
-        sums = np.abs(signs @ added.astype(np.float32))
-        reached += int((sums >= abs(difference) * (1 - 1e-5)).sum())
+        n = min(left, max(1, 10_000_000 // n_units))
+        signs = rng.integers(0, 2, (n, n_units), dtype=np.int8) * np.float32(2) - 1
+        sums = np.abs(signs @ of_units)
+        reached += (sums >= np.abs(differences) * (1 - 1e-5)).sum(axis=0)
         left -= n
-    bound = TAIL * erfc(abs(difference) / (spread * sqrt(2)))
-    return min(1.0, (reached + 1) / (N_EXCHANGES + 1), bound)
+    undecided = (spread == 0) | (differences == 0)
+    size = np.abs(differences) / np.where(undecided, 1, spread)
+    bound = np.where(undecided, 1.0, TAIL * erfc(size / sqrt(2)))
+    drawn = np.where(undecided, 1.0, (reached + 1) / (N_EXCHANGES + 1))
+    return np.minimum(1.0, np.minimum(drawn, bound))

@@ -1,11 +1,13 @@
-"""Which representations take part in a task, on which genes; and what is predicted from each."""
+"""Which representations take part in a task, and on which genes.
 
-from collections.abc import Iterator, Mapping, Sequence
+What is predicted from each is `genept.benchmarks.entry_predictions`.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-import numpy as np
 import polars as pl
 
 from genept.benchmarks.task_base import (
@@ -13,14 +15,15 @@ from genept.benchmarks.task_base import (
     GeneVectors,
     Labels,
     Task,
-    constant,
-    random_vectors,
     with_families,
 )
 from genept.benchmarks.term_weights import TermWeights
-from genept.embeddings import concatenated, embedding_matrix
-from genept.storage import Lake, NewPart, Origin, Part, sha256_of
+from genept.embeddings import embedding_matrix
+from genept.storage import Lake, Part, PartReader, sha256_of
 from genept.text import Space
+
+LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
+"""What predictions depend on beyond the code of this package."""
 
 SHARE_COVERED: Final = 0.8
 """A space that has vectors for fewer of a task's genes is left out: all are scored on the same."""
@@ -52,9 +55,9 @@ class SpaceVectors:
         """Name of the representation: the id of the space."""
         return self.space.id
 
-    def read(self, lake: Lake, genes: Sequence[str]) -> GeneVectors:
+    def read(self, copies: PartReader, genes: Sequence[str]) -> GeneVectors:
         """The vectors of these genes."""
-        rows = lake.read_arrow(self.part, ["ensembl_gene_id", "embedding"])
+        rows = copies.read_arrow(self.part, ["ensembl_gene_id", "embedding"])
         known = tuple(rows["ensembl_gene_id"].to_pylist())
         vectors = GeneVectors(
             self.space.id, known, embedding_matrix(rows), is_control=self.space.is_control
@@ -198,92 +201,3 @@ def entries(
     takes_sparse = inputs.task.takes_sparse and (slow_controls or not inputs.task.sparse_is_slow)
     sparse = [TermWeights(*of) for of in texts.items() if takes_sparse]
     return [*alone, *ensembles, *((each.name, (each,)) for each in sparse), ("controls", ())]
-
-
-LIBRARIES: Final = ("numpy", "scikit-learn", "scipy")
-_CODE: Final = (
-    "genept.benchmarks.input_tables",
-    "genept.benchmarks.term_weights",
-    "genept.text.local.baselines",
-)
-
-
-def predict(
-    lake: Lake, inputs: TaskInputs, name: str, members: Sequence[Representation]
-) -> list[Part]:
-    """Predictions of one entry and of its controls, unless the lake holds them already.
-
-    The controls of an entry are its vectors shuffled among genes, and its labels permuted; one that
-    is a control itself has none. That without members has random vectors and the task's baseline.
-
-    Parameters
-    ----------
-    lake
-        Where parts of tables are kept.
-    inputs
-        Task, labels and genes.
-    name, members
-        An entry of `entries`: its name, and the representations that are concatenated.
-
-    Returns
-    -------
-    list of Part
-        Parts of table `benchmark_predictions`, one per representation.
-    """
-    task = inputs.task
-    read = inputs.inputs | {vectors.name: vectors.part.sha256 for vectors in members}
-    origin = Origin((*task.code, *_CODE), read, {"task": repr(task), "entry": name}, LIBRARIES)
-
-    def compute() -> list[NewPart]:
-        return [
-            NewPart("benchmark_predictions", rows, (task.id, representation))
-            for representation, rows in predicted(lake, inputs, name, members)
-        ]
-
-    return lake.build(f"benchmarks/{task.id}/{name}", origin, compute)
-
-
-def predicted(
-    lake: Lake, inputs: TaskInputs, name: str, members: Sequence[Representation]
-) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Predictions from one representation and its controls, by name of the representation."""
-    task, rows = inputs.task, inputs.rows
-
-    def marked(vectors: GeneVectors, predictions: pl.DataFrame) -> tuple[str, pl.DataFrame]:
-        of = {"representation": vectors.name, "is_control": vectors.is_control}
-        return vectors.name, constant(predictions, task=task.id, **of)
-
-    if not members:
-        yield marked(random_vectors(inputs.genes), _by_chance(task, rows, inputs.genes))
-        if (baseline := task.baseline(rows)) is not None:
-            known = GeneVectors(baseline[0], (), np.empty((0, 0), np.float32), is_control=True)
-            yield marked(known, baseline[1])
-        return
-    read = [member.read(lake, inputs.genes) for member in members]
-    vectors = read[0] if len(read) == 1 else _together(name, inputs.genes, read)
-    yield marked(vectors, task.predict(rows, vectors))
-    if vectors.is_control:
-        return
-    draws = range(task.draws)
-    mixed = (task.predict(rows, vectors.shuffled(draw), draw=draw) for draw in draws)
-    yield marked(vectors.shuffled(), pl.concat(mixed))
-    dealt = GeneVectors(f"{name}@permuted-labels", vectors.genes, vectors.matrix, is_control=True)
-    given = (task.predict(task.permuted(rows, draw), dealt, draw=draw) for draw in draws)
-    yield marked(dealt, pl.concat(given))
-
-
-def _together(name: str, genes: Sequence[str], read: Sequence[GeneVectors]) -> GeneVectors:
-    """Several representations side by side."""
-    joined = {vectors.name: vectors.of(genes) for vectors in read}
-    return GeneVectors(name, tuple(genes), concatenated(joined))
-
-
-def _by_chance(task: Task, rows: pl.DataFrame, genes: Sequence[str]) -> pl.DataFrame:
-    """Predictions from random vectors, every draw in folds of its own: scores are their means."""
-    drawn = [random_vectors(genes, draw=draw) for draw in range(task.draws)]
-    frames = [task.predict(rows, vectors, draw=draw) for draw, vectors in enumerate(drawn)]
-    decides = (pl.col("model") == task.model) & (pl.col("split") == task.clean)
-    for draw, vectors in enumerate(drawn[: task.further_draws]):
-        further = task.predict(rows, vectors).filter(~decides)
-        frames.append(further.with_columns(pl.col("fold") + draw * (1 + pl.col("fold").max())))
-    return pl.concat(frames)

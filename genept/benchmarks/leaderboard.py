@@ -4,21 +4,25 @@ One step per task and space keeps predictions, so that only what an input change
 again; scores and paired differences are computed from predictions.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from itertools import count
+from functools import partial
+from itertools import chain, islice
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
 from genept.benchmarks import resampling
-from genept.benchmarks.input_tables import SpaceVectors, TaskInputs, entries, predict, task_inputs
+from genept.benchmarks.entry_predictions import prediction_step
+from genept.benchmarks.input_tables import SpaceVectors, TaskInputs, entries, task_inputs
 from genept.benchmarks.scores import Score
+from genept.benchmarks.stored_steps import Advance, Step, run_steps
 from genept.benchmarks.task_base import Labels, Task, constant
 from genept.benchmarks.task_registry import all_tasks
+from genept.common import Workers
 from genept.schema.tables import TABLES
-from genept.storage import Lake, NewPart, Origin, Part
+from genept.storage import Lake, NewPart, Origin, Part, PartReader
 
 LEVEL: Final = 0.05
 
@@ -31,25 +35,26 @@ _CODE: Final = (
 )
 
 
-def score(lake: Lake, inputs: TaskInputs, predicted: Sequence[Part]) -> list[Part]:
-    """Scores of one task: its part of table `benchmark_results`, and of the working differences."""
+def score_step(inputs: TaskInputs, predicted: Sequence[Part]) -> Step:
+    """The step that scores one task: `benchmark_results`, and the working differences."""
     task = inputs.task
-    read = {"/".join(part.partition): part.sha256 for part in predicted}
+    read = {"/".join((*part.partition, str(part.number))): part.sha256 for part in predicted}
     origin = Origin(_CODE, read, {"task": repr(task)}, ("numpy", "polars"))
+    compute = partial(_scores, task=task, predicted=tuple(predicted))
+    return Step(f"benchmarks/{task.id}", f"{task.id}: scores", origin, tuple(predicted), compute)
 
-    def compute() -> list[NewPart]:
-        rows = lake.read(predicted)
-        results, deciding = _scored(task, rows)
-        control = dict(results.select("representation", "is_control").iter_rows())
-        differences = resampling.paired_differences(deciding, resampling.rivals(deciding, control))
-        compared = constant(differences, metric=task.metrics[0], **_deciding(task))
-        return [
-            NewPart("benchmark_results", results, (task.id, task.dataset)),
-            NewPart("benchmark_differences", compared, (task.id,)),
-            *_confused(task, rows),
-        ]
 
-    return lake.build(f"benchmarks/{task.id}", origin, compute)
+def _scores(copies: PartReader, task: Task, predicted: Sequence[Part]) -> list[NewPart]:
+    rows = copies.read(predicted)
+    results, deciding = _scored(task, rows)
+    control = dict(results.select("representation", "is_control").iter_rows())
+    differences = resampling.paired_differences(deciding, resampling.rivals(deciding, control))
+    compared = constant(differences, metric=task.metrics[0], **_deciding(task))
+    return [
+        NewPart("benchmark_results", results, (task.id, task.dataset)),
+        NewPart("benchmark_differences", compared, (task.id,)),
+        *_confused(task, rows),
+    ]
 
 
 def _deciding(task: Task) -> dict[str, str]:
@@ -168,8 +173,10 @@ def run_tasks(
     tasks: Mapping[str, Task] | None = None,
     together: bool = False,
     slow_controls: bool = False,
+    other_heads: bool = True,
+    processes: int = 1,
     further: Sequence[Part] = (),
-    advance: Callable[[str, float], None] = lambda *_: None,
+    advance: Advance = lambda *_: None,
 ) -> tuple[list[Part], dict[str, str]]:
     """Score every task: parts of the three tables `benchmark_…`, and remarks.
 
@@ -186,10 +193,15 @@ def run_tasks(
     together, slow_controls
         Whether all spaces are scored as one ensemble, too, and sparse vectors where that takes
         minutes: see `input_tables.entries`.
+    other_heads
+        Whether heads and splits that do not decide are scored, too.
+    processes
+        Processes that predict and score; how many changes no result.
     further
         Parts of other tasks, such as those on cells: their differences are corrected together.
     advance
-        Called with the next step, an entry of a task, and the share of steps that are done.
+        Called with the next step, an entry of a task, and the share of steps that are done: first
+        of predictions, then of scores.
 
     Returns
     -------
@@ -208,13 +220,18 @@ def run_tasks(
             continue
         remarks |= {f"{task.id}/{what}": why for what, why in inputs.left_out.items()}
         every.append(inputs)
-    entered = [entries(inputs, together=together, slow_controls=slow_controls) for inputs in every]
-    steps, done = sum(len(members_of) + 1 for members_of in entered), count()
-    for inputs, members_of in zip(every, entered, strict=True):
-        predicted: list[Part] = []
-        for name, members in members_of:
-            advance(f"{inputs.task.id}: {name}", next(done) / steps)
-            predicted += predict(lake, inputs, name, members)
-        advance(f"{inputs.task.id}: scores", next(done) / steps)
-        parts += score(lake, inputs, predicted)
+    steps, n_of_task = list[Step](), list[int]()
+    for inputs in every:
+        entered = entries(inputs, together=together, slow_controls=slow_controls)
+        own = [prediction_step(inputs, *entry) for entry in entered]
+        if other_heads:
+            own += [prediction_step(inputs, *entry, further=True) for entry in entered]
+        steps += own
+        n_of_task.append(len(own))
+    with Workers(processes) as workers:
+        stored = iter(run_steps(lake, steps, workers, advance))
+        predicted = [list(chain.from_iterable(islice(stored, n))) for n in n_of_task]
+        scoring = [score_step(*of) for of in zip(every, predicted, strict=True)]
+        scored = run_steps(lake, scoring, workers, advance)
+    parts += chain.from_iterable(scored)
     return [*parts, *compare(lake, parts)], remarks

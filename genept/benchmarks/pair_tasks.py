@@ -16,17 +16,18 @@ from genept.benchmarks.fitted_heads import (
     LOGISTIC,
     Features,
     Scores,
-    binary_scores,
     chosen_strength,
-    seen_columns,
+    logistic_scores,
     standardised_by_training,
 )
+from genept.benchmarks.pair_sums import PairSums
 from genept.benchmarks.scores import Indices
 from genept.benchmarks.task_base import FREQUENCY, GeneVectors, Labels, Task, predictions
 
 FIXED: Final = "publishers-train-test"
 DISJOINT: Final = "gene-disjoint-80-20-repeated"
 SUM: Final = "sum"
+SIDES: Final = ("gene_a", "gene_b")
 ATTEMPTS: Final = 20
 LARGEST: Final = 50_000
 """Training pairs of features that do not decide: some have a thousand columns."""
@@ -67,6 +68,7 @@ class PairTask(Task):
 
     seeds: tuple[int, ...] = (0, 1, 2)
 
+    scored_by: ClassVar[tuple[str, ...]] = (*Task.scored_by, "genept.benchmarks.pair_sums")
     takes_sparse: ClassVar[bool] = True
     sparse_is_slow: ClassVar[bool] = True
 
@@ -113,18 +115,28 @@ class PairTask(Task):
     def predict(
         self, rows: pl.DataFrame, vectors: GeneVectors, *, draw: int | None = None
     ) -> pl.DataFrame:
-        """Score every test pair of every split; other features on the first clean one."""
+        """Score every test pair of every split; the first draw has the publisher's split, too."""
+        splits = self._splits(rows)
         if draw is not None:
             halves = self.disjoint(rows, self.seeds[draw % len(self.seeds)])
-            return self._fit(DISJOINT, draw, vectors, *halves, self.feature)
-        frames = []
-        for split, fold, (train, test) in self._splits(rows):
-            own = SUM if split == FIXED else self.feature
-            every = (split, fold) == (DISJOINT, 0) and not vectors.is_sparse
-            for feature in FEATURES if every else (own,):
-                part = train if feature == own else train.sample(min(train.height, LARGEST), seed=0)
-                frames.append(self._fit(split, fold, vectors, part, test, feature))
-        return pl.concat(frames)
+            fixed = None if draw else self.fixed(rows)
+            splits = iter([(DISJOINT, draw, halves), *([(FIXED, 0, fixed)] if fixed else [])])
+        return pl.concat(
+            self._fit(split, fold, vectors, *halves, SUM if split == FIXED else self.feature)
+            for split, fold, halves in splits
+        )
+
+    def further(self, rows: pl.DataFrame, vectors: GeneVectors) -> pl.DataFrame | None:
+        """Other features on the first gene-disjoint split, of some of its training pairs."""
+        if vectors.is_sparse:
+            return None
+        train, test = self.disjoint(rows, self.seeds[0])
+        some = train.sample(min(train.height, LARGEST), seed=0)
+        return pl.concat(
+            self._fit(DISJOINT, 0, vectors, some, test, feature)
+            for feature in FEATURES
+            if feature != self.feature
+        )
 
     def disjoint(self, rows: pl.DataFrame, seed: int) -> Halves:
         """Training and test pairs that share no gene."""
@@ -154,19 +166,31 @@ class PairTask(Task):
         split: str, fold: int, vectors: GeneVectors, train: pl.DataFrame, test: pl.DataFrame,
         feature: str,
     ) -> pl.DataFrame:  # fmt: skip
-        model = LOGISTIC if feature == SUM else f"{LOGISTIC}:{feature}"
-        x, new = _features(vectors, train, feature), _features(vectors, test, feature)
-        label = train["label"].to_numpy()
-        if split == FIXED:
-            # As published, but centred: a fit ends at the same place, in a fraction of the steps.
-            seen, unseen = seen_columns(x, new)
-            score = binary_scores(LOGISTIC, seen, label, unseen, seed=fold)
-        else:
-            x, new = standardised_by_training(x, new)
-            inside, outside = _inner_split(train)
-            c = chosen_strength(x, label == 1, inside, outside)
-            score = binary_scores(LOGISTIC, x, label, new, seed=fold, c=c)
-        return _of_pairs(model, split, fold, test, score)
+        if feature == SUM:
+            return _of_pairs(LOGISTIC, split, fold, test, _of_sums(split, vectors, train, test))
+        label = train["label"].to_numpy() == 1
+        x, new = standardised_by_training(
+            _features(vectors, train, feature), _features(vectors, test, feature)
+        )
+        c = chosen_strength(x, label, *_inner_split(train))
+        (score,) = logistic_scores(x, label, new, (c,))
+        return _of_pairs(f"{LOGISTIC}:{feature}", split, fold, test, score)
+
+
+def _of_sums(split: str, vectors: GeneVectors, train: pl.DataFrame, test: pl.DataFrame) -> Scores:
+    """Scores of test pairs; the publisher's split with vectors and C as they were published."""
+    genes = sorted({*train["gene_a"], *train["gene_b"], *test["gene_a"], *test["gene_b"]})
+    pairs = [
+        np.searchsorted(genes, np.stack([part[side].to_numpy().astype(str) for side in SIDES]))
+        for part in (train, test)
+    ]
+    sums = PairSums(
+        vectors.features_of(genes), *pairs, train["label"].to_numpy() == 1,
+        is_standardised=split != FIXED,
+    )  # fmt: skip
+    return (
+        sums.scores() if split == FIXED else sums.scores(sums.chosen_strength(*_inner_split(train)))
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

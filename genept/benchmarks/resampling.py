@@ -272,22 +272,27 @@ def paired_differences(
         representation, other, difference, ci_low, ci_high, p: two-sided, by exchanging the two
         unit by unit (`influence.exchange_p`).
     """
-    rows = []
-    for name, other in pairs:
-        a, b = scores[name], scores[other]
-        difference = Resampled(a.value - b.value, a.draws - b.draws)
-        p = exchange_p(difference.value, a.by_unit - b.by_unit)
-        rows.append((name, other, difference.value, *difference.interval, p))
-    return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+
+    def apart(a: Resampled, b: Resampled) -> Resampled:
+        return Resampled(a.value - b.value, a.draws - b.draws, a.by_unit - b.by_unit)
+
+    rows = [apart(scores[name], scores[other]) for name, other in pairs]
+    sizes, p = np.array([len(row.by_unit) for row in rows]), np.ones(len(rows))
+    for size in np.unique(sizes):
+        chosen = np.flatnonzero(sizes == size)
+        by_unit = np.stack([rows[at].by_unit for at in chosen], axis=1)
+        p[chosen] = exchange_p(np.array([rows[at].value for at in chosen]), by_unit)
+    table = [
+        (*pair, row.value, *row.interval, value)
+        for pair, row, value in zip(pairs, rows, p.tolist(), strict=True)
+    ]
+    return pl.DataFrame(table, schema=_SCHEMA, orient="row")
 
 
 def confusions(truth: Sequence[str], predicted: Sequence[str]) -> pl.DataFrame:
     """Count published and predicted labels.
 
-    Returns
-    -------
-    pl.DataFrame
-        truth, predicted, n, in the order of the labels; pairs that do not occur have no row.
+    Returns rows of truth, predicted and n in order of the labels, of pairs that occur.
     """
     labels = {"truth": pl.String, "predicted": pl.String}
     rows = pl.DataFrame({"truth": truth, "predicted": predicted}, schema_overrides=labels)

@@ -167,6 +167,7 @@ class Task(ABC):
         "genept.benchmarks.task_base",
         "genept.benchmarks.fitted_heads",
         "genept.benchmarks.influence",
+        "genept.benchmarks.solvers",
     )
     takes_sparse: ClassVar[bool] = False
     """Whether sparse vectors are scored, too: its heads read `GeneVectors.features_of`."""
@@ -205,14 +206,18 @@ class Task(ABC):
     def predict(
         self, rows: pl.DataFrame, vectors: GeneVectors, *, draw: int | None = None
     ) -> pl.DataFrame:
-        """Fit and predict on every split with every head: model, split, fold, unit, …
+        """Fit and predict with the deciding head on the deciding split: model, split, fold, …
 
         Parameters
         ----------
         draw
-            Number of a control's draw: the deciding head on one repeat of the deciding split
-            alone, another for each draw, with folds of its own numbers. None: everything.
+            Number of a control's draw: one repeat of the split alone, another for each draw, with
+            folds of its own numbers. None: every repeat, and splits that stand beside it always.
         """
+
+    def further(self, rows: pl.DataFrame, vectors: GeneVectors) -> pl.DataFrame | None:  # noqa: ARG002 - for tasks that have more
+        """Predict with heads and on splits that do not decide; None where there are no others."""
+        return None
 
     @abstractmethod
     def permuted(self, rows: pl.DataFrame, seed: int = 0) -> pl.DataFrame:

@@ -12,14 +12,12 @@ from typing import ClassVar, Final, NamedTuple, get_args
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 
 from genept.benchmarks.fitted_heads import (
-    MAX_ITER,
     Features,
     Scaling,
-    in_one_thread,
+    logistic_scores,
     ridge_scores,
     scaled,
     seen_columns,
@@ -48,6 +46,10 @@ class Setting(NamedTuple):
 
     scaling: Scaling
     c: float
+
+
+OF_CONTROLS: Final = Setting("standardised", 1.0)
+"""Of vectors and labels that were mixed up: none is better there, so none is chosen."""
 
 
 class FoldedTerm(NamedTuple):
@@ -117,7 +119,7 @@ class FoldsTask(GeneTask):
     ) -> pl.DataFrame:
         """Values of held-out genes, whose mean is the area under the curve, over terms."""
         genes = sorted(set(rows["ensembl_gene_id"]))
-        _, values = self.areas(rows, vectors)
+        _, values = self.areas(rows, vectors, None if draw is None else OF_CONTROLS)
         held_out = np.flatnonzero(np.isfinite(values))
         names = [genes[at] for at in held_out]
         return predictions(
@@ -125,12 +127,15 @@ class FoldsTask(GeneTask):
         )
 
     def areas(
-        self, rows: pl.DataFrame, vectors: GeneVectors
+        self, rows: pl.DataFrame, vectors: GeneVectors, setting: Setting | None = None
     ) -> tuple[dict[str, float], NDArray[np.float64]]:
-        """Area of each term, and values of the genes by id: see `influence.gene_values`."""
+        """Area of each term, and values of the genes by id: see `influence.gene_values`.
+
+        By default, the setting is chosen inside the training folds.
+        """
         genes = sorted(set(rows["ensembl_gene_id"]))
         terms, matrix = _terms(rows, genes), vectors.features_of(genes)
-        scaling, c = chosen_setting(terms, matrix)
+        scaling, c = setting or chosen_setting(terms, matrix)
         x = scaled(matrix, scaling)
         return gene_values((term.scored(x, c) for term in terms), len(genes))
 
@@ -205,11 +210,7 @@ def scores_of(
     is_test = term.split == test
     is_training = np.isin(term.split, TRAINING_FOLDS) & ~is_test
     seen, new = seen_columns(x[term.rows[is_training]], x[term.rows[is_test]])
-    head = LogisticRegression(max_iter=MAX_ITER, warm_start=True)
-    for c in strengths:
-        with in_one_thread():
-            head.set_params(C=c).fit(seen, term.is_member[is_training])
-            yield head.decision_function(new)
+    yield from logistic_scores(seen, term.is_member[is_training], new, strengths)
 
 
 @dataclass(frozen=True, kw_only=True)

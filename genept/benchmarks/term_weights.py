@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from genept.benchmarks.resampling import SPARSE
 from genept.benchmarks.task_base import GeneVectors
-from genept.storage import Lake, Part
+from genept.storage import Part, PartReader
 from genept.text import Space, space_of
 
 TFIDF: Final = "lsa-384"
@@ -44,12 +44,12 @@ class TermWeights:
         """Name of the representation."""
         return f"{SPARSE}/{self.recipe}"
 
-    def read(self, lake: Lake, genes: Sequence[str]) -> GeneVectors:
+    def read(self, copies: PartReader, genes: Sequence[str]) -> GeneVectors:
         """The weights of these genes: rows of unit length, the logarithm of counts.
 
         Terms and how common they are, are those of every text of the recipe, without any label.
         """
-        rows = lake.read(self.part, ["ensembl_gene_id", "text"]).sort("ensembl_gene_id")
+        rows = copies.read(self.part, ["ensembl_gene_id", "text"]).sort("ensembl_gene_id")
         counted = TfidfVectorizer(sublinear_tf=True, min_df=MIN_TEXTS, dtype=np.float64)
         weights = csr_array(counted.fit_transform(rows["text"].to_list()))
         known = tuple(rows["ensembl_gene_id"])

@@ -126,7 +126,9 @@ def compare_models(
         if forecast:
             return
         with _progress() as advance:
-            scored = score_spaces(platform, spaces, chosen, slow_controls=True, advance=advance)
+            scored = score_spaces(
+                platform, spaces, chosen, slow_controls=True, other_heads=False, advance=advance
+            )
     further = {space.embedder: platform.unavailable(space) for space in platform.further_spaces}
     lacking = {embedder: why for embedder, why in further.items() if why is not None}
     cut = {space.recipe: platform.recipe_of(space) for space in spaces if "~" in space.recipe}

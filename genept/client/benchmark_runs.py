@@ -151,6 +151,7 @@ def score_spaces(
     *,
     together: bool = False,
     slow_controls: bool = False,
+    other_heads: bool = True,
     advance: Advance,
 ) -> ScoredSpaces:
     """Embed spaces where that is new, and run tasks on them and on what they are compared with.
@@ -167,6 +168,8 @@ def score_spaces(
         Whether to score an ensemble of all spaces, too.
     slow_controls
         Whether sparse TF-IDF is scored on every task that it can be scored on.
+    other_heads
+        Whether heads and splits that do not decide are scored, too.
     advance
         Shows how far it is.
 
@@ -200,7 +203,8 @@ def score_spaces(
         costs += [platform.cost(space, stored, number)] if space.is_text else []
     parts, remarks = run_tasks(
         platform.lake, labels, entrants, tasks=tasks, together=together,
-        slow_controls=slow_controls, further=costs, advance=advance,
+        slow_controls=slow_controls, other_heads=other_heads, processes=platform.settings.threads,
+        further=costs, advance=advance,
     )  # fmt: skip
     counted = fates(labels.properties) | fates(labels.pairs)
     return ScoredSpaces(parts, dimensions, remarks, counted, partly, added)

@@ -12,12 +12,15 @@ from typing import Any, Final
 import polars as pl
 
 from genept.benchmarks import (
+    SPARSE,
     ReportFigure,
     ablation_figure,
+    all_tasks,
     compared_spaces,
     deciding_scores,
     frontier,
     is_larger_worth_it,
+    publishers_tests,
     ranks_figure,
     text_gains,
     unavailable_in_words,
@@ -72,7 +75,11 @@ def render_comparison(
         style=resources("genept.client").joinpath("site", "style.css").read_text("utf-8"),
         verdict=is_larger_worth_it(models, comparisons) if compared else [],
         models=models.rows(named=True),
-        tasks=list(_tasks(scores, models["space"].to_list())),
+        tasks=[
+            *_tasks(scores, models["space"].to_list()),
+            *_tasks(publishers_tests(results), models["space"].to_list()),
+        ],
+        controls=_shared_controls(scores),
         frontier=b64encode(frontier(models)).decode(),
         gains=text_gains(comparisons, models["space"]) if compared else [],
         figures=[
@@ -83,18 +90,27 @@ def render_comparison(
     return f"{html}\n".encode()
 
 
+def _shared_controls(scores: pl.DataFrame) -> list[str]:
+    """Controls that stand beside every space: sparse TF-IDF of each recipe, random vectors."""
+    names = scores.filter("is_control")["representation"].unique().sort()
+    return [name for name in names if name.startswith((f"{SPARSE}/", "random-"))]
+
+
 def _tasks(scores: pl.DataFrame, spaces: list[str]) -> list[dict[str, Any]]:
-    """Each task with the score of every space, and the best of them."""
+    """Each task with the score of every space and control, the best of either, and the question."""
     tasks = []
-    for (task, dataset, metric), rows in scores.group_by(
-        "task", "dataset", "metric", maintain_order=True
+    for (task, dataset, split, metric), rows in scores.group_by(
+        "task", "dataset", "split", "metric", maintain_order=True
     ):
         by_space = {row["representation"]: row for row in rows.iter_rows(named=True)}
         own = [by_space[space]["value"] for space in spaces if space in by_space]
         controls = rows.filter("is_control")["value"].max()
+        known = all_tasks().get(str(task))
         if own:
             tasks.append(
-                {"task": task, "dataset": dataset, "metric": metric, "scores": by_space,
-                 "best": max(own), "control": controls}
+                {"task": task, "dataset": dataset, "split": split, "metric": metric,
+                 "scores": by_space, "best": max(own), "control": controls,
+                 "title": known.title if known else "",
+                 "published": known.published_scores if known else {}}
             )  # fmt: skip
     return tasks

@@ -22,6 +22,8 @@ from .parquet import Rows as Rows
 from .parquet import TableContractError as TableContractError
 from .parquet import WrittenFile as WrittenFile
 from .parquet import write_parquet as write_parquet
+from .part_reader import LocalCopies as LocalCopies
+from .part_reader import PartReader as PartReader
 from .provenance import NewPart as NewPart
 from .provenance import Origin as Origin
 from .provenance import Part as Part

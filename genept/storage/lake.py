@@ -7,20 +7,17 @@ A step with the same origin is computed once. Which parts are published is decid
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from genept.common import ConflictError, MissingObjectError, StoreError
 from genept.schema.tables import STORED
 from genept.storage.garbage_list import MarkList
 from genept.storage.object_store import ObjectStore
 from genept.storage.parquet import WrittenFile, write_parquet
+from genept.storage.part_reader import PartReader
 from genept.storage.provenance import (
     NewPart,
     Origin,
@@ -35,7 +32,7 @@ from genept.storage.provenance import (
 _LOG = logging.getLogger(__name__)
 
 
-class Lake:
+class Lake(PartReader):
     """Stores table parts and the steps that computed them; reads parts back verified.
 
     Parameters
@@ -159,45 +156,6 @@ class Lake:
                 "materialise its asset again"
             ) from None
         return StoredTable(name, tuple(parts))
-
-    def read(
-        self, source: StoredTable | Part | Sequence[Part], columns: list[str] | None = None
-    ) -> pl.DataFrame:
-        """Read rows into memory; for large tables see `row_groups`.
-
-        Parameters
-        ----------
-        source
-            A table, a part or several parts of one table.
-        columns
-            Names of the columns to read; all by default.
-
-        Returns
-        -------
-        polars.DataFrame
-            The rows of all parts, in order of the parts.
-
-        Raises
-        ------
-        StoreError
-            There are no parts, or one cannot be read.
-        """
-        parts = source.parts if isinstance(source, StoredTable) else source
-        paths = [self.local(part) for part in ([parts] if isinstance(parts, Part) else parts)]
-        if not paths:
-            raise StoreError("nothing to read: the table has no parts")
-        return pl.concat(pl.read_parquet(path, columns=columns or None) for path in paths)
-
-    def read_arrow(self, part: Part, columns: list[str] | None = None) -> pa.Table:
-        """Read one part as an Arrow table; all columns by default."""
-        with pq.ParquetFile(self.local(part)) as file:
-            return file.read(columns=columns or None)
-
-    def row_groups(self, part: Part, columns: list[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the row groups of a part, so that memory is bounded by one row group."""
-        with pq.ParquetFile(self.local(part)) as file:
-            for index in range(file.num_row_groups):
-                yield file.read_row_group(index, columns=columns or None)
 
     def local(self, part: Part) -> Path:
         """Return the path of a local copy of the part, downloaded if needed.

@@ -96,6 +96,11 @@ def pairs(n=3000, seed=1):
     return frame.with_columns(pl.col("label").cast(pl.Int64))
 
 
+def everything(task, rows, vectors):
+    """Predictions that decide, and those of other heads and splits."""
+    return pl.concat([task.predict(rows, vectors), task.further(rows, vectors)])
+
+
 def auroc(predicted, **selection):
     return resampled(predicted.filter(**selection), "auroc")
 
@@ -132,7 +137,7 @@ def test_the_authors_folds_keep_repeated_genes_and_the_clean_ones_do_not():
     repeated = rows.head(10).with_columns(
         pl.lit("duplicate").alias("fate"), position=pl.col("position") + N
     )
-    predicted = task.predict(pl.concat([rows, repeated]), planted())
+    predicted = everything(task, pl.concat([rows, repeated]), planted())
     assert predicted.filter(split=EXACT).height == N + 10
     clean = predicted.filter(split=task.clean)
     assert clean.height == 5 * N
@@ -145,7 +150,7 @@ def test_the_authors_folds_keep_repeated_genes_and_the_clean_ones_do_not():
 def test_other_heads_find_a_planted_property(head):
     task = property_task(heads=("logistic-regression", head))
     rows = properties("t", ["yes" if is_positive else "no" for is_positive in GROUP])
-    predicted = task.predict(rows, planted(3.0))
+    predicted = everything(task, rows, planted(3.0))
     assert auroc(predicted, model=head, split=EXACT).value > 0.8
 
 
@@ -156,7 +161,7 @@ def test_kinds_of_few_genes_are_left_out_and_the_majority_is_the_baseline():
         seeds=(1,), heads=("logistic-regression", "random-forest"),
     )  # fmt: skip
     rows = properties("k", labels)
-    predicted = task.predict(rows, planted(3.0)).filter(split="clean")
+    predicted = everything(task, rows, planted(3.0)).filter(split="clean")
     assert set(predicted["truth"]) == {"a", "b"}
     for head in task.heads:
         assert resampled(predicted.filter(model=head), "balanced_accuracy").value > 0.8
@@ -185,7 +190,7 @@ def pair_task():
 
 def test_planted_pairs_are_found_on_both_splits_and_by_every_feature():
     task, rows = pair_task(), pairs()
-    predicted = task.predict(rows, planted(3.0))
+    predicted = everything(task, rows, planted(3.0))
     assert predicted.filter(split=DISJOINT)["model"].n_unique() == len(FEATURES)
     assert predicted.filter(split=FIXED)["model"].unique().to_list() == ["logistic-regression"]
     assert auroc(predicted, model="logistic-regression", split=FIXED).value > 0.85
@@ -249,7 +254,7 @@ def test_interactions_are_predicted_by_shared_features_and_not_by_frequency():
         id="i", dataset="d", title="i", metrics=("auroc",), clean=DISJOINT,
         model="logistic-regression:product",
     )  # fmt: skip
-    predicted = task.predict(rows, vectors)
+    predicted = everything(task, rows, vectors)
     assert set(predicted["split"]) == {DISJOINT}
     assert auroc(predicted, model=task.model).value > 0.8
     assert predicted.filter(model=task.model)["fold"].n_unique() == len(task.seeds), (
@@ -347,7 +352,8 @@ def test_the_scale_of_vectors_changes_no_score_of_terms_or_pairs():
     one, other = (task.predict(task.rows(labels), of)["score"] for of in given)
     assert other.to_list() == pytest.approx(one.to_list(), abs=1e-4)
     of_pairs = pair_task()
-    one, other = (of_pairs.predict(pairs(), of, draw=0)["score"] for of in given)
+    predicted = (of_pairs.predict(pairs(), of, draw=0) for of in given)
+    one, other = (scores.filter(split=DISJOINT)["score"] for scores in predicted)
     assert other.to_list() == pytest.approx(one.to_list(), abs=0.02)
 
 
@@ -415,14 +421,14 @@ def test_what_a_text_knows_of_relatives_alone_falls_without_them(lake):
     rows = properties("t", ["yes" if label else "no" for label in labels])
     listed = pl.Series([f"stem F{at}|group {at}" for at in family])
     vectors = GeneVectors("kin/text", GENES, matrix.astype(np.float32))
-    predicted = property_task().predict(rows.with_columns(families=listed), vectors)
+    predicted = everything(property_task(), rows.with_columns(families=listed), vectors)
     assert auroc(predicted, split=property_task().clean).value > 0.95
     apart = predicted.filter(split=FAMILIES)
     assert 0.3 < auroc(apart).value < 0.7
     plain = predicted.filter(pl.col("fold") < 5, split=property_task().clean)
     assert apart.select("fold", "unit").equals(plain.select("fold", "unit")), "the same folds"
     unrelated = rows.with_columns(families=pl.lit(None, pl.String))
-    alone = property_task().predict(unrelated, planted()).filter(split=FAMILIES)
+    alone = property_task().further(unrelated, planted()).filter(split=FAMILIES)
     known = property_task().predict(rows, planted(), draw=0)
     assert alone["score"].to_list() == pytest.approx(known["score"].to_list())
 

@@ -119,17 +119,30 @@ def test_equally_good_representations_are_rarely_apart_and_better_ones_are():
     assert paired_differences(better, [("a", "b")])["p"][0] < 1e-4
 
 
+def p_of(difference, by_unit):
+    (p,) = exchange_p(np.array([difference]), by_unit[:, None])
+    return p
+
+
+def test_p_values_are_the_same_one_by_one_and_together():
+    by_unit = np.random.default_rng(4).normal(size=(50, 3)) / 50
+    by_unit -= by_unit.mean(axis=0)
+    differences = np.array([0.1, -0.3, 0.0])
+    together = exchange_p(differences, by_unit)
+    assert together.tolist() == [p_of(*of) for of in zip(differences, by_unit.T, strict=True)]
+
+
 def test_p_is_that_of_every_exchange_where_there_are_few_units():
     added = np.array([0.5, 0.2, 0.4, 0.3, 0.1, 0.6, 0.25, 0.15])
     difference = float(added.sum())
-    p = exchange_p(difference, added - added.mean())
+    p = p_of(difference, added - added.mean())
     assert p == pytest.approx(2 / 2**8, rel=0.4), "all eight favour the first"
-    assert exchange_p(0.0, added - added.mean()) == 1
-    assert exchange_p(0.1, np.full(4, 0.0) * 0) == pytest.approx(2 / 2**4, abs=0.03)
+    assert p_of(0.0, added - added.mean()) == 1
+    assert p_of(0.1, np.full(4, 0.0) * 0) == pytest.approx(2 / 2**4, abs=0.03)
 
 
 def test_far_beyond_the_exchanges_p_is_bounded_by_the_normal_tail():
     rng = np.random.default_rng(3)
     added = rng.normal(size=2000) / 2000
-    p = exchange_p(8 * float(np.sqrt((added**2).sum())), added)
+    p = p_of(8 * float(np.sqrt((added**2).sum())), added)
     assert 1e-16 < p < 1e-11

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from gene_spaces import GENES, YES, N, space
 
-from genept.benchmarks import input_tables
+from genept.benchmarks import entry_predictions
 from genept.benchmarks.gene_tasks import PropertyTask
 from genept.benchmarks.leaderboard import run_tasks
 from genept.benchmarks.resampling import resampled
@@ -99,13 +99,13 @@ def test_genes_that_a_space_does_not_know_are_counted(lake: Lake, spaces):
 def test_only_predictions_of_a_changed_input_are_made_again(lake: Lake, spaces, monkeypatch):
     parts, _ = run_all(lake, spaces)
     predicted = []
-    real = input_tables.predicted
+    real = entry_predictions.predicted
 
     def watched(lake, task, name, members):
         predicted.append(name)
         return real(lake, task, name, members)
 
-    monkeypatch.setattr(input_tables, "predicted", watched)
+    monkeypatch.setattr(entry_predictions, "predicted", watched)
     assert run_all(lake, spaces)[0] == parts
     assert predicted == []
     spaces[1] = space(lake, "fair/text", 1.5, seed=2)
@@ -168,3 +168,45 @@ def test_spaces_of_several_recipes_form_one_ensemble_on_request(lake: Lake):
     decided = results.filter(split=TASK.clean, metric="auroc")
     value = dict(decided.select("representation", "value").iter_rows())
     assert value["ensemble/all"] > max(value["good/text"], value["fair/other"])
+
+
+def test_several_processes_give_what_one_gives(lake: Lake, spaces, object_store, tmp_path):
+    alone = run_all(lake, spaces)
+    other = Lake(lake.store, f"{lake.product}-other", tmp_path / "other")
+    again = [space(other, "good/text", 3.0), space(other, "fair/text", 1.0, seed=2), *spaces[2:]]
+    for number, given in enumerate(spaces[2:], start=2):
+        again[number] = space(other, given.name, 3.0, genes=given.part.rows, tells=given.tells)
+    shared = run_tasks(other, labels(), again, tasks={"t": TASK}, processes=2)
+    assert shared[1] == alone[1]
+    assert [part.sha256 for part in shared[0]] == [part.sha256 for part in alone[0]]
+    assert {part.table for part in shared[0]} >= {"benchmark_results", "benchmark_comparisons"}
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(lake: Lake, spaces, monkeypatch):
+    predicted, ends_at = [], 2
+    real = entry_predictions.predicted
+
+    def killed(copies, inputs, name, members):
+        if len(predicted) == ends_at:
+            raise KeyboardInterrupt
+        predicted.append(name)
+        return real(copies, inputs, name, members)
+
+    monkeypatch.setattr(entry_predictions, "predicted", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_all(lake, spaces)
+    ends_at = None
+    run_all(lake, spaces)
+    assert predicted == ["good/text", "fair/text", "ensemble/text", "controls"]
+    again = replace(TASK, id="u", dataset="of-others")
+    more = labels().properties.with_columns(task=pl.lit("u"))
+    both = Labels(pl.concat([labels().properties, more]), labels().pairs)
+    predicted.clear()
+    seen = []
+    run_tasks(
+        lake, both, spaces[:2], tasks={"t": TASK, "u": again},
+        advance=lambda title, share: seen.append((title, share)),
+    )  # fmt: skip
+    assert predicted == ["good/text", "fair/text", "ensemble/text", "controls"]
+    assert {title.partition(":")[0] for title, _ in seen} == {"u"}, "a scored task is not asked"
+    assert seen[0][1] >= 0.5

@@ -12,7 +12,6 @@ from declared_rows import store_table
 from gene_spaces import GENES as SPACE_GENES
 from gene_spaces import space
 from scipy.sparse import csr_array
-from sklearn.linear_model import LogisticRegression
 
 from genept.benchmarks import label_tables, term_tasks
 from genept.benchmarks.gene_tasks import PropertyTask
@@ -103,13 +102,13 @@ def test_permuted_labels_keep_the_members_of_every_split():
 
 def test_no_head_learns_from_a_gene_that_it_scores_or_that_is_held_out(monkeypatch):
     fitted = []
+    real = term_tasks.logistic_scores
 
-    class Watched(LogisticRegression):
-        def fit(self, x, y):
-            fitted.append(({int(row[-1]) for row in x}, self.C))
-            return super().fit(x, y)
+    def watched(x, is_positive, test, strengths):
+        fitted.append(({int(row[-1]) for row in x}, {int(row[-1]) for row in test}, strengths))
+        return real(x, is_positive, test, strengths)
 
-    monkeypatch.setattr(term_tasks, "LogisticRegression", Watched)
+    monkeypatch.setattr(term_tasks, "logistic_scores", watched)
     # The last column is the number of the gene: what is seen of a matrix says of which genes.
     monkeypatch.setattr(term_tasks, "seen_columns", lambda training, test: (training, test))
     monkeypatch.setattr(term_tasks, "scaled", lambda matrix, _: matrix)
@@ -119,11 +118,17 @@ def test_no_head_learns_from_a_gene_that_it_scores_or_that_is_held_out(monkeypat
     TASK.predict(rows({"GO:1": MEMBER["GO:1"]}), given)
     held_out = {row for row in range(N) if row % 4 == 3}
     chosen_on, last = fitted[:-1], fitted[-1]
-    assert len(chosen_on) == 2 * len(term_tasks.STRENGTHS) * 3
-    for genes, _ in chosen_on:
+    assert len(chosen_on) == 2 * 3, "two scalings, three folds"
+    for genes, scored, strengths in chosen_on:
         assert not genes & held_out
+        assert not scored & (held_out | genes)
+        assert strengths == term_tasks.STRENGTHS
         assert len(genes) == N / 2, "two of three training folds"
     assert last[0] == set(range(N)) - held_out
+    assert last[1] == held_out
+    fitted.clear()
+    TASK.predict(rows({"GO:1": MEMBER["GO:1"]}), given.shuffled(), draw=0)
+    assert [strengths for *_, strengths in fitted] == [(term_tasks.OF_CONTROLS.c,)]
 
 
 def test_labels_of_held_out_genes_do_not_choose_the_setting():

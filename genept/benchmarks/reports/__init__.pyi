@@ -11,6 +11,7 @@ from .model_comparison import NAME_ALONE as NAME_ALONE
 from .model_comparison import MeanDifference as MeanDifference
 from .model_comparison import compared_spaces as compared_spaces
 from .model_comparison import is_larger_worth_it as is_larger_worth_it
+from .model_comparison import publishers_tests as publishers_tests
 from .model_comparison import text_gains as text_gains
 from .model_comparison import unavailable_in_words as unavailable_in_words
 from .plots import frontier as frontier

@@ -12,7 +12,9 @@ import numpy as np
 import polars as pl
 from scipy.stats import t as student
 
-from genept.benchmarks.task_scores import mean_ranks
+from genept.benchmarks.fitted_heads import LOGISTIC
+from genept.benchmarks.pair_tasks import FIXED
+from genept.benchmarks.task_scores import beside_controls, mean_ranks, spaces_of
 from genept.benchmarks.vector_costs import costs_of, points_above_chance
 
 LEVEL: Final = 0.95
@@ -90,6 +92,23 @@ def compared_spaces(
     marked = rows.with_columns(is_efficient=pl.Series(efficient(rows), dtype=pl.Boolean))
     order = ["rank", "points", "space"]
     return marked.select(COLUMNS).sort(order, descending=[False, True, False], nulls_last=True)
+
+
+def publishers_tests(results: pl.DataFrame) -> pl.DataFrame:
+    """Scores of pairs on the publisher's own split, which decides nothing.
+
+    Parameters
+    ----------
+    results
+        Table `benchmark_results`.
+
+    Returns
+    -------
+    pl.DataFrame
+        Rows as those of `leaderboard_figures.deciding_scores`.
+    """
+    fixed = results.filter(split=FIXED, model=LOGISTIC, metric="auroc")
+    return spaces_of(beside_controls(fixed))
 
 
 def efficient(rows: pl.DataFrame) -> list[bool]:

@@ -1,0 +1,85 @@
+"""Fast solvers against scikit-learn's, and sums of pairs against rows that are formed."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from sklearn.linear_model import LogisticRegression
+
+from genept.benchmarks import solvers
+from genept.benchmarks.fitted_heads import (
+    chosen_strength,
+    logistic_scores,
+    standardised_by_training,
+)
+from genept.benchmarks.pair_sums import PairSums
+from genept.benchmarks.solvers import binary_weights, of_matrix, of_sums, turned
+
+RNG = np.random.default_rng(0)
+N, D = 300, 20
+X = (RNG.normal(size=(N, D)) * np.geomspace(3, 0.05, D)).astype(np.float32)
+Y = X[:, 0] + X[:, 5] + RNG.normal(size=N) > 0.3
+PAIRS = RNG.integers(0, N, (2, 2_000))
+TEST = RNG.integers(0, N, (2, 500))
+LABEL = X[PAIRS].sum(axis=0)[:, :6].sum(axis=1) + 2 * RNG.normal(size=2_000) > 0.5
+
+
+@pytest.mark.parametrize("c", [0.1, 1.0, 10.0])
+@pytest.mark.parametrize("form", [np.asarray, csr_array])
+def test_two_classes_end_where_scikit_learn_does(c, form):
+    expected = LogisticRegression(C=c, tol=1e-7, max_iter=5000).fit(X, Y).decision_function(X)
+    *_, score = logistic_scores(form(X), Y, form(X), (0.01, c))
+    assert score == pytest.approx(expected, abs=0.05)
+
+
+def test_turned_columns_have_the_same_optimum_in_fewer_steps(monkeypatch):
+    monkeypatch.setattr(solvers, "TOLERANCE", 1e-8)
+    steps = []
+    basis, penalty = turned(X.T @ X, 1.0)
+    plain, other = of_matrix(X), of_matrix(X @ basis)
+    found = []
+    for rows, weight in ((plain, 1.0), (other, penalty)):
+        counted = []
+
+        def forward(weights, rows=rows, counted=counted):
+            counted.append(1)
+            return rows.forward(weights)
+
+        watched = type(rows)(forward, rows.backward, rows.n_columns)
+        weights = binary_weights(watched, Y, 1.0, penalty=weight)
+        found.append(rows.forward(weights[:-1]) + weights[-1])
+        steps.append(len(counted))
+    assert found[1] == pytest.approx(found[0], abs=0.05)
+    assert steps[1] < steps[0]
+
+
+def test_a_sum_that_is_not_formed_is_the_same_map():
+    formed = X[PAIRS].sum(axis=0)
+    for form in (np.asarray, csr_array):
+        rows = of_sums(form(X), *PAIRS)
+        weights, values = RNG.normal(size=D), RNG.normal(size=PAIRS.shape[1])
+        assert rows.forward(weights) == pytest.approx(formed @ weights, abs=1e-4)
+        assert rows.backward(values) == pytest.approx(values @ formed, rel=1e-3, abs=1e-2)
+
+
+def test_sums_of_pairs_score_as_rows_that_are_formed():
+    train, test = (X[of].sum(axis=0) for of in (PAIRS, TEST))
+    inside, outside = np.arange(1_500), np.arange(1_500, 2_000)
+    x, new = standardised_by_training(train.copy(), test.copy())
+    c = chosen_strength(x, LABEL, inside, outside)
+    (expected,) = logistic_scores(x, LABEL, new, (c,))
+    sums = PairSums(X, PAIRS, TEST, LABEL, is_standardised=True)
+    assert sums.chosen_strength(inside, outside) == c
+    assert np.log(sums.scores(c) / (1 - sums.scores(c))) == pytest.approx(expected, abs=0.05)
+    published = LogisticRegression(max_iter=5000).fit(train, LABEL).decision_function(test)
+    for form in (np.asarray, csr_array):
+        plain = PairSums(form(X), PAIRS, TEST, LABEL, is_standardised=False).scores()
+        assert np.log(plain / (1 - plain)) == pytest.approx(published, abs=0.05)
+
+
+def test_sparse_sums_are_standardised_by_the_deviation_over_pairs():
+    sparse = csr_array(np.where(np.abs(X) > 0.3, X, 0))
+    train, test = (csr_array(sparse[of[0]] + sparse[of[1]]) for of in (PAIRS, TEST))
+    x, new = standardised_by_training(train, test)
+    (expected,) = logistic_scores(x, LABEL, new, (1.0,))
+    scores = PairSums(sparse, PAIRS, TEST, LABEL, is_standardised=True).scores(1.0)
+    assert np.log(scores / (1 - scores)) == pytest.approx(expected, abs=0.05)
