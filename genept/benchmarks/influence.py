@@ -41,11 +41,17 @@ def placements(truth: NDArray[np.bool_], score: NDArray[Any]) -> Floats:
     truth, score
         Class and score of each row, shape (n,); both classes occur.
     """
+    members, others = np.sort(score[truth]), ~truth
+    # How many members are below each row, and how many are below it or tied.
+    below, reached = (np.searchsorted(members, score, side) for side in ("left", "right"))
     placed = np.empty(len(truth))
-    for own, sign in ((truth, 1), (~truth, -1)):
-        others = np.sort(sign * score[~own])
-        ends = (np.searchsorted(others, sign * score[own], side) for side in ("left", "right"))
-        placed[own] = sum(ends) / (2 * len(others))
+    placed[others] = 1 - (below + reached)[others] / (2 * len(members))
+    first = below[truth]
+    beaten = sum(
+        np.cumsum(np.bincount(ranks[others], minlength=len(members) + 1))[first]
+        for ranks in (reached, below)
+    )
+    placed[truth] = beaten / (2 * int(others.sum()))
     return placed
 
 
@@ -57,7 +63,7 @@ def area_influence(
     How much the area changes when a row counts more often, to first order (DeLong et al. 1988).
     """
     influence, areas = np.zeros(len(truth)), []
-    for number in np.unique(fold):
+    for number in np.flatnonzero(np.bincount(fold)):
         rows = np.flatnonzero(fold == number)
         of_fold = truth[rows]
         n_positive = int(of_fold.sum())
@@ -93,12 +99,14 @@ def gene_values(terms: Iterable[ScoredTerm], n_genes: int) -> tuple[dict[str, fl
     tuple of dict and NDArray
         Areas by term; values by gene, shape (n_genes,), NaN for a gene that no term scores.
     """
-    influence, areas = np.full(n_genes, np.nan), {}
+    influence, is_scored, areas = np.zeros(n_genes), np.zeros(n_genes, bool), dict[str, float]()
     for term in terms:
         areas[term.name], of_rows = area_influence(term.is_member, term.score, term.fold)
-        influence[term.rows] = np.nan_to_num(influence[term.rows]) + of_rows
-    n_scored = int(np.isfinite(influence).sum())
-    return areas, np.mean(list(areas.values())) + n_scored * influence / len(areas)
+        influence[term.rows] += of_rows
+        is_scored[term.rows] = True
+    n_scored = int(is_scored.sum())
+    values = np.mean(list(areas.values())) + n_scored * influence / len(areas)
+    return areas, np.where(is_scored, values, np.nan)
 
 
 def row_influence(metric: str, rows: pl.DataFrame) -> Floats:

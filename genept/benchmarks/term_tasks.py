@@ -255,7 +255,7 @@ class MembershipTask(GeneTask):
         genes = sorted(vectors.genes)
         terms, members = self._members(rows, genes)
         matrix = scaled(vectors.features_of(genes), "standardised")
-        scores = np.empty(members.shape, np.float32)
+        scores = np.empty(members.shape, np.float32, order="F")
         folds = np.empty(len(genes), np.int64)
         splitter = KFold(FOLDS, shuffle=True, random_state=draw or 0)
         for number, (train, test) in enumerate(splitter.split(genes)):
@@ -277,7 +277,9 @@ class MembershipTask(GeneTask):
         sized = self._sized(rows)
         terms = sized["label"].unique().sort().to_list()
         members = np.zeros((len(genes), len(terms)), np.float32)
-        at = [np.searchsorted(names, sized[column].to_numpy().astype(np.str_))
-              for names, column in ((genes, "ensembl_gene_id"), (terms, "label"))]  # fmt: skip
+        at = [
+            sized[column].cast(pl.Enum(names)).to_physical().to_numpy()
+            for names, column in ((genes, "ensembl_gene_id"), (terms, "label"))
+        ]
         members[at[0], at[1]] = 1
         return terms, members
