@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.sparse import csr_array
-from scipy.special import expit, logsumexp
+from scipy.special import expit
 
 Floats = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ class LinearMap:
     Parameters
     ----------
     forward
-        From weights, shape (d,) or (d, k), to scores of the rows, shape (n,) or (n, k).
+        From weights, shape (d,), to scores of the rows, shape (n,).
     backward
         From values of the rows to the columns: the transposed map.
     n_columns
@@ -115,38 +115,6 @@ def binary_weights(
     if start is None:
         start = np.zeros(rows.n_columns + 1)
     return _minimum(objective, start)
-
-
-def class_weights(
-    rows: LinearMap, codes: NDArray[np.intp], c: float, penalty: Floats | float = 1.0
-) -> Floats:
-    """Weights of each class, shape (d + 1, k), the intercepts last: multinomial regression.
-
-    Parameters
-    ----------
-    rows, c, penalty
-        As in `binary_weights`; `penalty` has shape (d, 1).
-    codes
-        Class of each row, 0 … k - 1.
-    """
-    n, k = len(codes), int(codes.max()) + 1
-    every = np.arange(n)
-
-    def objective(flat: Floats) -> tuple[float, Floats]:
-        weights = flat.reshape(-1, k)
-        score = (rows.forward(weights[:-1]) + weights[-1]).astype(np.float64)
-        whole = logsumexp(score, axis=1)
-        loss = c * float((whole - score[every, codes]).sum())
-        slope = np.exp(score - whole[:, None])
-        slope[every, codes] -= 1
-        shrunken = penalty * weights[:-1]
-        loss += float((shrunken * weights[:-1]).sum()) / 2
-        inner = c * rows.backward(slope) + shrunken
-        return loss / (c * n), np.vstack([inner, c * slope.sum(axis=0)]).ravel() / (c * n)
-
-    start = np.zeros((rows.n_columns + 1, k))
-    start[-1] = np.log(np.bincount(codes) / n)
-    return _minimum(objective, start.ravel()).reshape(-1, k)
 
 
 def turned(products: NDArray[Any], c: float) -> tuple[NDArray[np.float32], Floats]:
