@@ -180,17 +180,16 @@ class PairTask(Task):
 def _of_sums(split: str, vectors: GeneVectors, train: pl.DataFrame, test: pl.DataFrame) -> Scores:
     """Scores of test pairs; the publisher's split with vectors and C as they were published."""
     genes = sorted({*train["gene_a"], *train["gene_b"], *test["gene_a"], *test["gene_b"]})
-    pairs = [
+    seen, new = (
         np.searchsorted(genes, np.stack([part[side].to_numpy().astype(str) for side in SIDES]))
         for part in (train, test)
-    ]
+    )
     sums = PairSums(
-        vectors.features_of(genes), *pairs, train["label"].to_numpy() == 1,
+        vectors.features_of(genes), seen, new, train["label"].to_numpy() == 1,
         is_standardised=split != FIXED,
     )  # fmt: skip
-    return (
-        sums.scores() if split == FIXED else sums.scores(sums.chosen_strength(*_inner_split(train)))
-    )
+    chosen = () if split == FIXED else (sums.chosen_strength(*_inner_split(train)),)
+    return sums.scores(*chosen)
 
 
 @dataclass(frozen=True, kw_only=True)

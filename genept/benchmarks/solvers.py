@@ -71,8 +71,9 @@ def of_sums(x: Any, first: NDArray[np.intp], second: NDArray[np.intp]) -> Linear
     single = of_matrix(x)
 
     def forward(weights: NDArray[Any]) -> NDArray[Any]:
-        scores = single.forward(weights)
-        return scores[first] + scores[second]
+        of_row = single.forward(weights)
+        of_pair: NDArray[Any] = of_row[first] + of_row[second]
+        return of_pair
 
     def backward(values: NDArray[Any]) -> NDArray[Any]:
         n = x.shape[0]
