@@ -26,7 +26,7 @@ SMALL = ["donor", "--agents", "4", "--generations", "2", "--rounds", "3"]
 def service():
     service = LoopbackChats(
         lambda body: (
-            json.dumps({"thought": "", "percent": 50})
+            json.dumps({"consideration": "", "percent": 50})
             if "response_format" in body
             else "I give \x1b[31mhalf."
         )

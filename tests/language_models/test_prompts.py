@@ -6,11 +6,8 @@ from genept.language_models.chats import RefusedChatError, SamplingOptions
 from genept.language_models.prompts import load_prompts, read_form, read_prompt
 
 RELEASED = {
-    ("donor-move", 1): "c4333e5593e00e84c97bc0d378e20f6ab0f51a7469862132c28156b3c7d86148",
-    (
-        "donor-move-punishment",
-        1,
-    ): "3097c7e3d63ca4e0f484f5b4192e2ce5633053b3a30cc143f5a143ffcbaa517e",
+    ("donor-move", 2): "e27a0f01e873cab3448f8f3e1b1ac68b182037ac5e5abde500bd1858a1d74a8b",
+    ("donor-punish", 1): "4678ea6766f29c1e8b40e271911680b894d61ffc680ffc06653e7865730c28d8",
     ("donor-strategy", 2): "5500add29847838ac25baf86c776adb8db2cdcfbf8fba333cafc835800b58edb",
     ("gene-dimension", 1): "112ff883fb810ebd452d1f02fe275678a76b2cf15e965a5ca4c11f05bd80bf5d",
 }

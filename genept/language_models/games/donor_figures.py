@@ -109,6 +109,7 @@ def _resources(
         if game["last_wealth"] is not None:
             ends.append(f"{_name(game)} {game['first_wealth']:.1f} to {game['last_wealth']:.1f}")
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("generation", fontsize=8)
     axes.set_ylabel("mean units of an agent", fontsize=8)
     title = "Mean resources by round and generation"
@@ -203,6 +204,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _finished(figure: Figure, axes: Axes, title: str, *, legend: bool = True) -> bytes:
+    axes.locator_params(axis="x", integer=True)
     axes.set_title(title, fontsize=9)
     axes.tick_params(labelsize=7)
     if legend:

@@ -26,7 +26,7 @@ SAMPLING: Final = SamplingOptions(temperature=0.8, max_output_tokens=200)
 
 STRATEGY: Final = "donor-strategy"
 MOVE: Final = "donor-move"
-PUNISHING_MOVE: Final = "donor-move-punishment"
+PUNISHING_MOVE: Final = "donor-punish"
 
 
 @cache
@@ -86,8 +86,8 @@ class LanguageAgent:
             return Action(fault=f"no answer: {outcome.reason}", n_rejected=len(outcome.faults))
         answer = outcome.parsed
         return Action(
-            situation.wealth * int(answer["percent"]) / 100,
-            punishes=answer.get("action") == "punish",
+            situation.wealth * (int(answer["percent"]) / 100),  # of all: all, exactly
+            punishes=answer.get("kind") == "punish",
             n_rejected=len(outcome.faults),
         )
 

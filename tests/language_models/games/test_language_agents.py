@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from random import Random
 
 import pytest
 from loopback_chats import question
@@ -9,11 +10,12 @@ from loopback_chats import question
 from genept.language_models.chats import ChatError
 from genept.language_models.completion import complete
 from genept.language_models.games.donor_game import play
-from genept.language_models.games.donor_rules import DonorGame
+from genept.language_models.games.donor_rules import DonorGame, Situation
 from genept.language_models.games.donor_tables import fault_kind
 from genept.language_models.games.language_agents import language_agents
 
 SMALL = DonorGame(n_agents=4, n_generations=2, n_rounds=3)
+CHANCE = Random(1)  # noqa: S311 - a game
 
 
 def is_move(body):
@@ -29,7 +31,7 @@ def ask(hosted, new_cache):
 
 def test_a_model_that_gives_half_does_as_the_scripted_agent(service, ask):
     service.write = lambda body: (
-        '{"thought": "half", "percent": 50}' if is_move(body) else "I give\n half."
+        '{"consideration": "half", "percent": 50}' if is_move(body) else "I give\n half."
     )
     founders, learn = language_agents(SMALL, ask)
     result = play(SMALL, founders, learn)
@@ -39,9 +41,31 @@ def test_a_model_that_gives_half_does_as_the_scripted_agent(service, ask):
         assert score.n_faults == 0
 
 
+@pytest.mark.parametrize("wealth", [7.1, 9.95, 10 / 3, 1.1**40])
+def test_all_is_no_more_than_all(service, ask, wealth):
+    """100 per cent of ten thirds, as 10 / 3 * 100 / 100, would be more than that."""
+    service.write = lambda body: (
+        '{"consideration": "", "percent": 100}' if is_move(body) else "I give all."
+    )
+    (agent, *_), _ = language_agents(SMALL, ask)
+    situation = Situation(0, 0, wealth, wealth, (), CHANCE)
+    assert agent.give(situation).amount == wealth
+
+
+def test_what_is_considered_is_written_before_what_is_given(service, ask):
+    service.write = lambda body: (
+        '{"consideration": "", "kind": "give", "percent": 1}' if is_move(body) else "I give."
+    )
+    for rules in (SMALL, DonorGame(**SMALL.model_dump() | {"punishment": 3})):
+        founders, _ = language_agents(rules, ask)
+        founders[0].give(Situation(0, 0, 10, 10, (), CHANCE, rules.punishment))
+        schema = service.bodies[-1]["response_format"]["json_schema"]["schema"]
+        assert next(iter(schema["properties"])) == "consideration"
+
+
 def test_a_donor_is_shown_what_it_may_know(service, ask):
     service.write = lambda body: (
-        '{"thought": "", "percent": 20}' if is_move(body) else "I give little."
+        '{"consideration": "", "percent": 20}' if is_move(body) else "I give little."
     )
     founders, learn = language_agents(SMALL, ask)
     play(SMALL, founders, learn)
@@ -58,7 +82,9 @@ def test_a_donor_is_shown_what_it_may_know(service, ask):
 
 def test_more_than_all_is_out_of_form_and_then_a_fault(service, ask):
     service.write = lambda body: (
-        '{"thought": "generous", "percent": 130}' if is_move(body) else "I give more than all."
+        '{"consideration": "generous", "percent": 130}'
+        if is_move(body)
+        else "I give more than all."
     )
     founders, learn = language_agents(SMALL, ask)
     result = play(SMALL, founders, learn)
@@ -71,7 +97,7 @@ def test_more_than_all_is_out_of_form_and_then_a_fault(service, ask):
 def test_a_game_that_is_played_again_asks_for_nothing(service, ask):
     def write(body):
         if is_move(body):
-            return f'{{"thought": "", "percent": {body["seed"] % 101}}}'
+            return f'{{"consideration": "", "percent": {body["seed"] % 101}}}'
         return f"Strategy {body['seed']}."
 
     service.write = write
@@ -86,7 +112,7 @@ def test_a_game_that_is_played_again_asks_for_nothing(service, ask):
 def test_a_model_may_punish_where_the_rules_say_so(service, ask):
     rules = DonorGame(**SMALL.model_dump() | {"punishment": 3})
     service.write = lambda body: (
-        '{"thought": "", "action": "punish", "percent": 10}' if is_move(body) else "I punish."
+        '{"consideration": "", "kind": "punish", "percent": 10}' if is_move(body) else "I punish."
     )
     founders, learn = language_agents(rules, ask)
     result = play(rules, founders, learn)

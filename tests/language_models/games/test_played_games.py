@@ -54,9 +54,9 @@ def drawn(body):
     """A move or a strategy that the seed decides."""
     if "response_format" not in body:
         return f"Strategy {body['seed'] % 1000}."
-    answer = {"thought": "", "percent": body["seed"] % 101}
-    if "action" in str(body["response_format"]):
-        answer["action"] = ["give", "punish"][body["seed"] % 2]
+    answer = {"consideration": "", "percent": body["seed"] % 101}
+    if "punish" in str(body["response_format"]):
+        answer["kind"] = ["give", "punish"][body["seed"] % 2]
     return json.dumps(answer)
 
 
@@ -272,7 +272,7 @@ def test_a_game_that_this_version_plays_otherwise_is_left_out_in_words(games, la
 
 def test_faults_are_counted_by_kind(games, service):
     service.write = lambda body: (
-        '{"thought": "", "percent": 130}' if "response_format" in body else "All."
+        '{"consideration": "", "percent": 130}' if "response_format" in body else "All."
     )
     (row,) = donor_rows(games().play(declared(games(), "loopback")))["donor_games"]
     assert row["faults"] == ["no answer in form: 36"]
