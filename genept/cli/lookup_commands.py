@@ -36,6 +36,7 @@ COLOURS: Final = {
     "symbol": "bold", "name": "green", "biotype": "bright_black", "summary": "white",
     "function": "cyan", "location": "blue", "disease": "red", "go": "yellow",
     "pathways": "magenta", "interactions": "bright_blue", "phenotypes": "bright_red",
+    "written": "bright_green",
 }  # fmt: skip
 DEFAULT_SPACE: Final = "minilm-l6-v2/name-go"
 ABOUT: Final = 90
@@ -64,7 +65,7 @@ def describe(
         raise SourceError(f"{gene!r} is no gene: {meaning.outcome}, {meaning.evidence}{candidates}")
     genes = platform.reference.published
     with console.status("reading what is known"):
-        knowledge = platform.knowledge.read(genes, chosen.part_names)
+        knowledge = platform.knowledge.read(genes, chosen.part_names, chosen.writer)
         known = next(gene_parts(knowledge, chosen, meaning.ensembl_gene_id), None)
     if known is None:
         raise SourceError(f"{meaning.ensembl_gene_id} is not in the published reference")

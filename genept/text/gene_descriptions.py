@@ -21,7 +21,7 @@ from genept.text.composition import (
     text_sha256,
     without_control_characters,
 )
-from genept.text.knowledge import Knowledge, KnowledgeSources
+from genept.text.knowledge import WRITTEN, Knowledge, KnowledgeSources
 from genept.text.limits import CountTokens, counted_by, counting
 from genept.text.recipes import PartUse, Recipe, speaking
 
@@ -155,7 +155,9 @@ def describe_genes(
     tokenizer = {"minilm": sources.archives.catalogue.sources["minilm"].sha256}
     origin = Origin(
         code=("genept.datasources", "genept.text", "genept.schema.tables"),
-        inputs={"genes": genes.sha256} | tokenizer | sources.inputs(recipe.part_names),
+        inputs={"genes": genes.sha256}
+        | tokenizer
+        | sources.inputs(recipe.part_names, recipe.writer),
         settings={
             "recipe": recipe.model_dump(mode="json"),
             "counted_by": counted_by(recipe.counted_in),
@@ -165,7 +167,7 @@ def describe_genes(
     )
 
     def compute() -> list[NewPart]:
-        knowledge = sources.read(lake.read(genes), recipe.part_names)
+        knowledge = sources.read(lake.read(genes), recipe.part_names, recipe.writer)
         rows, left_out = describe(knowledge, recipe, counting(recipe.counted_in, wordpiece))
         if rows.is_empty():
             raise StoreError(
@@ -192,7 +194,9 @@ def _items(
         facts = facts.filter(pl.col("aspect").is_in(use.aspects))
     if use.evidence and part == use.part:
         facts = facts.filter(pl.col("evidence").is_in(use.evidence))
-    if use.dimensions:
+    if use.dimensions and part == WRITTEN:
+        facts = facts.filter(pl.col("dimension").is_in([each.id for each in use.dimensions]))
+    elif use.dimensions:
         facts = speaking(facts, use.dimensions, knowledge.genes)
     distinct = facts.select("ensembl_gene_id", "item").unique(maintain_order=True)
     grouped = distinct.group_by("ensembl_gene_id", maintain_order=True).agg("item")

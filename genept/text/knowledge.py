@@ -6,27 +6,26 @@ installation, and why. How items become a text is `genept.text.composition`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Final, Protocol
 
 import polars as pl
 
+from genept.common import SourceError
 from genept.datasources import (
     read_gaf,
-    read_gene_summary,
     read_go_annotations,
     read_go_terms,
-    read_interactions,
     read_obo,
-    read_phenotypes,
-    read_reactome,
-    read_swissprot,
 )
 from genept.datasources.download import Archives, AvailableFile, available_files
-from genept.text.composition import sentences, tidy_summary
+from genept.text.gene_facts import FACT_READERS, Facts, by_accession, items_of_column
 from genept.text.recipes import PartName, Recipe
+
+WRITTEN: Final = "written"
+"""The part that a language model writes: statements from the other parts."""
 
 OF_GENES: Final = frozenset({"symbol", "name", "biotype"})
 """Parts that are columns of table `genes`."""
@@ -42,9 +41,6 @@ FILES_OF_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "phenotypes": ("hpo-genes",),
 }
 """The publishers' files that a part is read from."""
-
-Facts = Mapping[str, pl.DataFrame]
-"""Items of genes by part; see `Knowledge`."""
 
 _ASPECTS: Final = {
     "biological_process": "process",
@@ -73,6 +69,35 @@ class Knowledge:
     releases: Mapping[str, str]
 
 
+class Statements(Protocol):
+    """What language models wrote of genes, by the model's id."""
+
+    def missing(self, writer: str) -> str | None:
+        """Why there is nothing of a model; None if there is."""
+
+    def sha256(self, writer: str) -> str:
+        """Changes with what a model wrote."""
+
+    def read(self, writer: str) -> pl.DataFrame:
+        """Facts: ensembl_gene_id, item, and the dimension that the statement was asked for."""
+
+
+class NoStatements:
+    """An installation on which no language model wrote anything."""
+
+    def missing(self, writer: str) -> str:
+        """Why there is nothing of a model."""
+        return f"{writer} wrote nothing here: `genept genes write --model {writer}`"
+
+    def sha256(self, writer: str) -> str:
+        """Nothing has no hash. Raises `SourceError`."""
+        raise SourceError(self.missing(writer))
+
+    def read(self, writer: str) -> pl.DataFrame:
+        """There are no facts. Raises `SourceError`."""
+        raise SourceError(self.missing(writer))
+
+
 @dataclass(frozen=True)
 class KnowledgeSources:
     """The sources of knowledge that this installation has.
@@ -81,9 +106,12 @@ class KnowledgeSources:
     ----------
     archives
         The pinned archives, and the mirrors of publishers' files.
+    statements
+        What language models wrote.
     """
 
     archives: Archives
+    statements: Statements = field(default_factory=NoStatements)
 
     @cached_property
     def files(self) -> Mapping[str, AvailableFile]:
@@ -93,7 +121,7 @@ class KnowledgeSources:
 
     def missing(self, part: PartName) -> str | None:
         """Why a part has no source here; None if it has one."""
-        if part in OF_GENES or part == "go":
+        if part in OF_GENES or part in ("go", WRITTEN):  # of a writer, see `unavailable`
             return None
         lacking = [id_ for id_ in FILES_OF_PARTS[part] if id_ not in self.files]
         return f"no source: {remedy(lacking)}" if lacking else None
@@ -108,19 +136,26 @@ class KnowledgeSources:
                 f"{', '.join(sorted(codes))} asks for evidence codes, which the packaged Gene "
                 f"Ontology lacks: {remedy(FILES_OF_PARTS['go'])}"
             )
+        if recipe.writer:
+            why = self.statements.missing(recipe.writer)
+            reasons += [f"{WRITTEN} has no source: {why}"] if why else []
         return "; ".join(reasons) or None
 
-    def inputs(self, parts: Iterable[PartName]) -> dict[str, str]:
+    def inputs(self, parts: Iterable[PartName], writer: str | None = None) -> dict[str, str]:
         """Content hashes of everything that these parts use beyond table `genes`."""
         hashes = {}
         for part in parts:
             if part == "go" and not self._has_goa:
                 hashes["pyiomica"] = self.archives.catalogue.sources["pyiomica"].sha256
+            elif part == WRITTEN:
+                hashes[f"written by {writer}"] = self.statements.sha256(str(writer))
             elif part not in OF_GENES and self.missing(part) is None:
                 hashes |= {id_: self.files[id_].sha256 for id_ in FILES_OF_PARTS[part]}
         return hashes
 
-    def read(self, genes: pl.DataFrame, parts: Iterable[PartName]) -> Knowledge:
+    def read(
+        self, genes: pl.DataFrame, parts: Iterable[PartName], writer: str | None = None
+    ) -> Knowledge:
         """Read what is known of genes; parts without a source are left out.
 
         Parameters
@@ -129,6 +164,8 @@ class KnowledgeSources:
             Table `genes`.
         parts
             Names of the parts.
+        writer
+            The model whose statements are part `written`.
 
         Returns
         -------
@@ -145,13 +182,15 @@ class KnowledgeSources:
         releases: dict[str, str] = {}
         for part in parts:
             if part in OF_GENES:
-                facts[part] = _column(genes, part)
+                facts[part] = items_of_column(genes, part)
                 releases[part] = release_of_genes
             elif part == "go":
                 facts[part], releases[part] = self._go(genes)
+            elif part == WRITTEN:
+                facts[part], releases[part] = self.statements.read(str(writer)), str(writer)
             elif part not in facts and self.missing(part) is None:
                 file = self.files[FILES_OF_PARTS[part][0]]
-                read, facts_of = _READERS[file.id]
+                read, facts_of = FACT_READERS[file.id]
                 facts |= facts_of(read(file.opener, file.path.name), genes)
                 releases |= {
                     name: self.files[FILES_OF_PARTS[name][0]].release
@@ -181,7 +220,7 @@ class KnowledgeSources:
             "go_id", item="name", aspect=pl.col("aspect").replace_strict(_ASPECTS)
         )
         of_gene = (
-            _by_accession(genes)
+            by_accession(genes)
             .join(annotations, on="uniprot_id")
             .join(known, on="go_id")
             .select("ensembl_gene_id", "item", "aspect", "evidence")
@@ -192,94 +231,6 @@ class KnowledgeSources:
         return of_gene.drop("n_genes"), release
 
 
-def _column(genes: pl.DataFrame, part: str) -> pl.DataFrame:
-    """A column of table `genes` as items; a symbol that is only the Ensembl id tells nothing."""
-    value = pl.col(part).str.replace_all("_", " ") if part == "biotype" else pl.col(part)
-    if part == "symbol":
-        value = pl.when(value != pl.col("ensembl_gene_id")).then(value)
-    items = genes.select("ensembl_gene_id", item=value)
-    return items.filter(pl.col("item").fill_null("") != "")
-
-
-def _by_accession(genes: pl.DataFrame) -> pl.DataFrame:
-    accessions = genes.select("ensembl_gene_id", uniprot_id="uniprot_ids")
-    return accessions.explode("uniprot_id", empty_as_null=True).drop_nulls()
-
-
-def _by_entrez(genes: pl.DataFrame) -> pl.DataFrame:
-    return genes.select("ensembl_gene_id", "entrez_id").drop_nulls()
-
-
-def _items_of(rows: pl.DataFrame, *order: str) -> pl.DataFrame:
-    """Distinct items of each gene, in order."""
-    chosen = rows.sort("ensembl_gene_id", *order, maintain_order=True)
-    return chosen.select("ensembl_gene_id", "item").unique(maintain_order=True)
-
-
-def _rarest_first(rows: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Distinct items of each gene, those of few genes first: they are the most specific."""
-    sized = rows.with_columns(n_genes=pl.col("ensembl_gene_id").n_unique().over(column))
-    return _items_of(sized.rename({column: "item"}), "n_genes", "item")
-
-
-def _summaries(summaries: pl.DataFrame, genes: pl.DataFrame) -> Facts:
-    tidy = pl.col("summary").map_elements(tidy_summary, pl.String)
-    of_genes = summaries.join(_by_entrez(genes), on="entrez_id").with_columns(tidy)
-    return {"summary": _items_of(_sentences(of_genes, "summary"))}
-
-
-def _swissprot(entries: pl.DataFrame, genes: pl.DataFrame) -> Facts:
-    sentences_ = _sentences(entries.join(_by_accession(genes), on="uniprot_id"), "text")
-    return {
-        topic: _items_of(sentences_.filter(topic=topic), "uniprot_id")
-        for topic in ("function", "location", "disease")
-    }
-
-
-def _pathways(members: pl.DataFrame, genes: pl.DataFrame) -> Facts:
-    """Pathways of each gene, small ones first.
-
-    Members are counted among the genes that HGNC names, so that the second copy of a gene (on the Y
-    chromosome, for example) does not make its pathways larger.
-    """
-    named = genes.filter(pl.col("hgnc_id") != "")
-    ids = pl.concat(
-        [
-            _by_accession(named).rename({"uniprot_id": "input_id"}),
-            named.select("ensembl_gene_id", input_id="ensembl_gene_id"),
-        ]
-    )
-    return {"pathways": _rarest_first(members.join(ids, on="input_id"), "pathway")}
-
-
-def _phenotypes(annotated: pl.DataFrame, genes: pl.DataFrame) -> Facts:
-    of_genes = annotated.join(_by_entrez(genes), on="entrez_id")
-    return {"phenotypes": _rarest_first(of_genes, "phenotype")}
-
-
-def _interactions(partners: pl.DataFrame, genes: pl.DataFrame) -> Facts:
-    """Partners with most publications first."""
-    ranked = partners.join(_by_entrez(genes), on="entrez_id").select(
-        "ensembl_gene_id", item="partner", rank=-pl.col("publications").cast(pl.Int64)
-    )
-    return {"interactions": _items_of(ranked, "rank", "item")}
-
-
-def _sentences(rows: pl.DataFrame, column: str) -> pl.DataFrame:
-    split = pl.col(column).map_elements(sentences, pl.List(pl.String))
-    return rows.with_columns(item=split).explode("item", empty_as_null=True).drop_nulls("item")
-
-
 def remedy(lacking: Iterable[str]) -> str:
     """What to do about sources that are not available, by their ids."""
     return f"run `genept sources fetch {' '.join(lacking)}`, or name a mirror that has it"
-
-
-_READERS: Final[Mapping[str, tuple[Callable[..., pl.DataFrame], Callable[..., Facts]]]] = {
-    "ncbi-gene-summary": (read_gene_summary, _summaries),
-    "uniprot-human": (read_swissprot, _swissprot),
-    "reactome-genes": (read_reactome, _pathways),
-    "hpo-genes": (read_phenotypes, _phenotypes),
-    "biogrid": (read_interactions, _interactions),
-}
-"""Readers by publisher's file: its reader, and what makes facts of its rows and table `genes`."""

@@ -79,15 +79,33 @@ def in_mirror(mirror: Path, id_: str, content: str) -> None:
         path.write_bytes(gzip.compress(data) if source.kind == "gzip" else data)
 
 
-def sources_of(mirror: Path | None) -> KnowledgeSources:
+class Written:
+    """What a language model wrote: two statements of one gene."""
+
+    def missing(self, writer):
+        return None
+
+    def sha256(self, writer):
+        return f"hash of {writer}"
+
+    def read(self, writer):
+        return pl.DataFrame(
+            {
+                "ensembl_gene_id": [ONE, ONE],
+                "item": ["It binds DNA.", "It acts in muscle."],
+                "dimension": ["functions", "tissues"],
+            }
+        )
+
+
+def sources_of(mirror: Path | None, *written: Written) -> KnowledgeSources:
     locations = SourceLocations((str(mirror),) if mirror else ())
-    return KnowledgeSources(
-        Archives(load_catalogue(), Path(tempfile.mkdtemp()), locations=locations)
-    )
+    archives = Archives(load_catalogue(), Path(tempfile.mkdtemp()), locations=locations)
+    return KnowledgeSources(archives, *written)
 
 
 def test_every_part_from_its_publisher(mirror: Path):
-    knowledge = sources_of(mirror).read(GENES, PARTS)
+    knowledge = sources_of(mirror, Written()).read(GENES, PARTS, "m")
     items = {
         part: frame.filter(ensembl_gene_id=ONE)["item"].to_list()
         for part, frame in knowledge.facts.items()
@@ -104,18 +122,21 @@ def test_every_part_from_its_publisher(mirror: Path):
         "pathways": ["Small pathway", "Big pathway"],
         "interactions": ["G2"],
         "phenotypes": ["Short stature"],
+        "written": ["It binds DNA.", "It acts in muscle."],
     }
+    assert knowledge.releases["written"] == "m"
     assert knowledge.releases["go"] == "goa-2024-06-10"
     assert knowledge.releases["pathways"].startswith("reactome-genes-sha256-")
     assert set(knowledge.releases) == set(PARTS)
 
 
 def test_every_shipped_recipe_is_available_with_a_whole_mirror(mirror: Path):
-    sources = sources_of(mirror)
+    sources = sources_of(mirror, Written())
     texts = {}
     for recipe in load_recipes().values():
         assert sources.unavailable(recipe) is None
-        rows, left_out = describe(sources.read(GENES, recipe.part_names), recipe, words)
+        knowledge = sources.read(GENES, recipe.part_names, recipe.writer)
+        rows, left_out = describe(knowledge, recipe, words)
         texts[recipe.id] = dict(rows.select("symbol", "text").iter_rows())
         assert rows.height + left_out.height == 2
     assert texts["ncbi"] == {
@@ -128,6 +149,20 @@ def test_every_shipped_recipe_is_available_with_a_whole_mirror(mirror: Path):
         "Molecular function: term 1. Biological process: term 2. "
         "Pathways: Small pathway; Big pathway. Interacts with: G2. Phenotypes: Short stature"
     )
+
+
+def test_statements_are_chosen_by_the_dimension_they_were_asked_for(mirror: Path):
+    written = load_recipes()["written-smollm2"]
+    tissues = next(each for each in written.parts[1].dimensions if each.id == "tissues")
+    recipe = written.model_validate(
+        written.model_dump()
+        | {"parts": [{"part": "written", "dimensions": [tissues]}], "requires": ["written"]}
+    )
+    sources = sources_of(mirror, Written())
+    knowledge = sources.read(GENES, recipe.part_names, recipe.writer)
+    rows, _ = describe(knowledge, recipe, words)
+    assert rows.select("symbol", "text").rows() == [("G1", "It acts in muscle.")]
+    assert sources.inputs(recipe.part_names, "m") == {"written by m": "hash of m"}
 
 
 def test_terms_by_evidence(mirror: Path):

@@ -1,18 +1,17 @@
 """Recipes: declarations of how a gene's description is composed from parts.
 
-Also how a user's own file of declarations is read. What the parts are made of is
-`genept.text.knowledge`; budgets in tokens are in `genept.text.limits`.
+What the parts are made of is `genept.text.knowledge`; budgets in tokens are in
+`genept.text.limits`.
 """
 
 from __future__ import annotations
 
-import inspect
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final, Literal, Self, TypeVar, get_args
+from typing import Any, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -20,17 +19,16 @@ from genept.common import SourceError, problems_of
 from genept.text.limits import WORDPIECE
 from genept.text.recipes.dimensions import Dimension, load_dimensions
 from genept.text.recipes.masks import Mask
-
-T = TypeVar("T")
+from genept.text.recipes.own_declarations import read_own_declarations
 
 PartName = Literal[
     "symbol", "name", "biotype", "summary", "function", "location", "disease",
-    "go", "pathways", "interactions", "phenotypes",
+    "go", "pathways", "interactions", "phenotypes", "written",
 ]  # fmt: skip
 
 PARTS: Final[tuple[PartName, ...]] = get_args(PartName)
 
-PROSE: Final = frozenset({"summary", "function", "location", "disease"})
+PROSE: Final = frozenset({"summary", "function", "location", "disease", "written"})
 """Parts whose items are sentences; those of the others are names."""
 
 
@@ -99,6 +97,7 @@ class Recipe(BaseModel):
     counted_in: str = WORDPIECE
     gives_way: tuple[str, ...] = ()
     masks: tuple[Mask, ...] = ()
+    writer: str | None = None
 
     @model_validator(mode="after")
     def _parts_are_sound(self) -> Self:
@@ -110,6 +109,8 @@ class Recipe(BaseModel):
             raise ValueError(f"recipe {self.id!r} requires {unused}, which its parts leave out")
         if unknown := sorted(set(self.gives_way) - set(labels)):
             raise ValueError(f"recipe {self.id!r}: {unknown} cannot give way; it has {labels}")
+        if (self.writer is not None) != ("written" in self.part_names):
+            raise ValueError(f"recipe {self.id!r}: part `written` and `writer` go together")
         if any(budget < 4 for budget in self.budgets.values()):
             raise ValueError(f"recipe {self.id!r}: a budget is at least 4 tokens: {self.budgets}")
         return self
@@ -234,66 +235,3 @@ def _inherited(name: str, entry: Mapping[str, Any], all_: Mapping[str, Any]) -> 
             f"recipe {name!r} is like {base!r}, which is not a recipe, or is itself like another"
         )
     return dict(all_[base]) | fields
-
-
-def read_own_declarations(path: Path) -> dict[str, Any]:
-    """Read a user's own file of recipes, masks, spaces and ensembles.
-
-    Raises
-    ------
-    SourceError
-        It cannot be read, or has other entries.
-    """
-    try:
-        declared = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SourceError(f"the recipes file {path} cannot be read: {error}") from error
-    known = ("recipes", "masks", "spaces", "ensembles")
-    if unknown := sorted(set(declared) - set(known)):
-        raise SourceError(f"{path}: {unknown} is none of {', '.join(known)}")
-    return declared
-
-
-def declared_entries(
-    package: str, kind: str, further: Path | None, declared: Callable[..., T]
-) -> list[T]:
-    """Read the entries of one kind, the platform's and then the user's own.
-
-    Parameters
-    ----------
-    package
-        Package that ships them, as `kind` with the suffix ``.toml``.
-    kind
-        Name of the entries, such as ``spaces``.
-    further
-        A file of the user's own declarations; None: only those of the platform.
-    declared
-        Makes an object of the fields of an entry.
-
-    Returns
-    -------
-    list
-        What `declared` returned, in the order of declaration.
-
-    Raises
-    ------
-    SourceError
-        An entry is invalid, or its id is declared twice.
-    """
-    entries = tomllib.loads(files(package).joinpath(f"{kind}.toml").read_text("utf-8"))[kind]
-    if further is not None:
-        entries = [*entries, *read_own_declarations(further).get(kind, [])]
-    known = inspect.signature(declared).parameters
-    results: dict[str, T] = {}
-    for entry in entries:
-        try:
-            if unknown := sorted(set(entry) - set(known)):
-                raise ValueError(f"unknown keys {unknown}")
-            result = declared(**entry)
-            if entry["id"] in results:
-                raise ValueError("it is declared twice")
-        except (ValueError, TypeError) as error:
-            where = f"{further or f'{kind}.toml'}: [[{kind}]]"
-            raise SourceError(f"{where} {entry}: {error}") from error
-        results[entry["id"]] = result
-    return list(results.values())
