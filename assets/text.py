@@ -5,10 +5,10 @@ from itertools import chain
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
-from assets.declarations import declared_outs
-from assets.results import PlatformResource, TableResults, table_result
+from assets.declarations import declared, declared_outs
+from assets.results import Context, PlatformResource, TableResult, TableResults, table_result
 from assets.sources import source_key
-from genept.client import Platform
+from genept.client import Platform, probe_parts, statement_parts
 from genept.storage import StoredTable
 from genept.text import FILES_OF_PARTS
 
@@ -31,6 +31,19 @@ def descriptions(platform: PlatformResource, genes: StoredTable) -> TableResults
     stored = platform.lake.assemble("gene_descriptions", parts)
     yield table_result(stored, **unavailable, **_forecasts(platform, stored))
     yield table_result(platform.lake.assemble("undescribed_genes", parts))
+
+
+@dg.asset(**declared("written_statements"))
+def written_statements(context: Context, platform: PlatformResource) -> TableResult:
+    """What language models wrote of genes, of those that pass the probes."""
+    parts = statement_parts(platform, context.log.warning)
+    return table_result(platform.lake.assemble("written_statements", parts))
+
+
+@dg.asset(**declared("language_model_probes"))
+def language_model_probes(platform: PlatformResource) -> TableResult:
+    """How every language model in use did in the probes."""
+    return table_result(platform.lake.assemble("language_model_probes", probe_parts(platform)))
 
 
 def _forecasts(platform: Platform, descriptions: StoredTable) -> dict[str, dg.MetadataValue]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from genept.cli.writing_commands import probe_model
 from genept.client import Platform
 from genept.common import Settings, StoreError, console, visible
 from genept.language_models import (
@@ -33,6 +34,7 @@ from genept.language_models import (
 )
 
 chat = typer.Typer(no_args_is_help=True, help="Questions to language models, local and hosted.")
+chat.command("probe")(probe_model)
 
 
 @chat.command("models")

@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from genept.cli.lookup_commands import describe, recipes
+from genept.cli.writing_commands import write
 from genept.client import Installation, load_table, open_releases
 from genept.common import (
     Settings,
@@ -41,6 +42,7 @@ genes = typer.Typer(
 )
 genes.command()(describe)
 genes.command()(recipes)
+genes.command()(write)
 sources = typer.Typer(no_args_is_help=True, help="Public sources: list, fetch, check for changes.")
 answer = open_console(soft_wrap=True)
 

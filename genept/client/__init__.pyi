@@ -15,6 +15,8 @@ from .comparison_page import COMPARISON as COMPARISON
 from .comparison_page import render_comparison as render_comparison
 from .games_page import GAMES as GAMES
 from .games_page import render_games as render_games
+from .generated_texts import probe_parts as probe_parts
+from .generated_texts import statement_parts as statement_parts
 from .input_versions import InputVersions as InputVersions
 from .input_versions import read_input_versions as read_input_versions
 from .installation import Installation as Installation

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from genept import text
 from genept.client.installation import Installation
+from genept.language_models.descriptions import StatementTables
+from genept.language_models.probes import ProbeTables
 from genept.storage import Part, StoredTable
 
 
@@ -33,12 +35,22 @@ class KnownSpaces(Installation):
     @cached_property
     def knowledge(self) -> text.KnowledgeSources:
         """Where descriptions are drawn from: the archives, and other available files."""
-        return text.KnowledgeSources(self.archives)
+        return text.KnowledgeSources(self.archives, self.statements)
+
+    @cached_property
+    def statements(self) -> StatementTables:
+        """What language models wrote of genes."""
+        return StatementTables(lambda: self.store, self.settings.product)
 
     @cached_property
     def facts(self) -> text.GeneFacts:
         """What spaces beyond texts are made of."""
         return text.GeneFacts(self.knowledge, lambda: self.reference, self.reference_version)
+
+    @cached_property
+    def probes(self) -> ProbeTables:
+        """How language models did in probes."""
+        return ProbeTables(lambda: self.store, self.settings.product)
 
     @property
     def recipes(self) -> dict[str, text.Recipe]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from genept import embeddings, perturbations, text
 from genept.benchmarks import Labels, SpaceVectors, build_labels, space_costs
+from genept.client.generated_texts import require_cleared
 from genept.client.known_spaces import KnownSpaces
 from genept.common import Settings
 from genept.datasources import gene_group_file, read_gene_groups
@@ -68,7 +69,7 @@ class Platform(KnownSpaces):
             If a space is unknown, its recipe cannot be followed here, or it is a hosted
             embedder's and there is no key for it.
         """
-        return self._spaces(self.settings.spaces)
+        return require_cleared(self, self._spaces(self.settings.spaces))
 
     def embed(self, space: text.Space, descriptions: StoredTable) -> Part:
         """One space's part of table `gene_embeddings`: made, or remembered by the lake.

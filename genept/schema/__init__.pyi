@@ -1,5 +1,7 @@
 """What is meant to be used from outside this package."""
 
+from .canary import CANARY as CANARY
+from .canary import has_canary as has_canary
 from .columns import Column as Column
 from .columns import Table as Table
 from .tables import LINEAR as LINEAR

@@ -44,6 +44,7 @@ from .hosted import jobs_of as jobs_of
 from .hosted import record_ledger as record_ledger
 from .hosted import unfinished_batches as unfinished_batches
 from .knowledge import FILES_OF_PARTS as FILES_OF_PARTS
+from .knowledge import Knowledge as Knowledge
 from .knowledge import KnowledgeSources as KnowledgeSources
 from .knowledge_vectors import STATED as STATED
 from .knowledge_vectors import GeneFacts as GeneFacts

@@ -21,7 +21,7 @@ from genept.text.composition import (
     text_sha256,
     without_control_characters,
 )
-from genept.text.knowledge import WRITTEN, Knowledge, KnowledgeSources
+from genept.text.knowledge import Knowledge, KnowledgeSources
 from genept.text.limits import CountTokens, counted_by, counting
 from genept.text.recipes import PartUse, Recipe, speaking
 
@@ -194,9 +194,7 @@ def _items(
         facts = facts.filter(pl.col("aspect").is_in(use.aspects))
     if use.evidence and part == use.part:
         facts = facts.filter(pl.col("evidence").is_in(use.evidence))
-    if use.dimensions and part == WRITTEN:
-        facts = facts.filter(pl.col("dimension").is_in([each.id for each in use.dimensions]))
-    elif use.dimensions:
+    if use.dimensions:
         facts = speaking(facts, use.dimensions, knowledge.genes)
     distinct = facts.select("ensembl_gene_id", "item").unique(maintain_order=True)
     grouped = distinct.group_by("ensembl_gene_id", maintain_order=True).agg("item")

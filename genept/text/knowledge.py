@@ -79,7 +79,7 @@ class Statements(Protocol):
         """Changes with what a model wrote."""
 
     def read(self, writer: str) -> pl.DataFrame:
-        """Facts: ensembl_gene_id, item, and the dimension that the statement was asked for."""
+        """Facts: ensembl_gene_id and item."""
 
 
 class NoStatements:

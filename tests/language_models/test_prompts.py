@@ -10,6 +10,14 @@ RELEASED = {
     ("donor-punish", 1): "4678ea6766f29c1e8b40e271911680b894d61ffc680ffc06653e7865730c28d8",
     ("donor-strategy", 2): "5500add29847838ac25baf86c776adb8db2cdcfbf8fba333cafc835800b58edb",
     ("gene-dimension", 1): "112ff883fb810ebd452d1f02fe275678a76b2cf15e965a5ca4c11f05bd80bf5d",
+    (
+        "gene-statement-lines",
+        1,
+    ): "9dcd6cb989d898949d92d67fe87829bfdb97ab89eed53eba2e5d12f82c4ba782",
+    ("gene-statements", 1): "63116967d718b86d08e0e3c67ecbcfd69d818ffe4d247bd7826bf4219fbe1f9c",
+    ("probe-canary", 1): "4012a6675e2899d705f5e10dac75c21638181f80e23075fb131f1c57d295b010",
+    ("probe-choice", 1): "1cc8444d2faa16ec030cd0ef90637aafd70fb274d324160ed0acb5d534e831d2",
+    ("probe-labels", 1): "403ee8265658e9846928ac8be8ce92647774e21e6ac6a0b878e9b51a9f30e115",
 }
 """SHA-256 of every version that was released: a change of a prompt is a new version of it."""
 

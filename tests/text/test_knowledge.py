@@ -19,7 +19,7 @@ from genept.nomenclature.reference import published_genes
 from genept.text.composition import sentences, tidy_summary
 from genept.text.gene_descriptions import describe
 from genept.text.knowledge import KnowledgeSources
-from genept.text.recipes import PARTS, load_recipes
+from genept.text.recipes import PARTS, load_dimensions, load_recipes
 
 MIRROR = PROJECT.parent / "shared" / "mirror"
 GENES = reference_of(
@@ -93,7 +93,6 @@ class Written:
             {
                 "ensembl_gene_id": [ONE, ONE],
                 "item": ["It binds DNA.", "It acts in muscle."],
-                "dimension": ["functions", "tissues"],
             }
         )
 
@@ -151,9 +150,9 @@ def test_every_shipped_recipe_is_available_with_a_whole_mirror(mirror: Path):
     )
 
 
-def test_statements_are_chosen_by_the_dimension_they_were_asked_for(mirror: Path):
+def test_statements_are_chosen_by_what_they_speak_of(mirror: Path):
     written = load_recipes()["written-smollm2"]
-    tissues = next(each for each in written.parts[1].dimensions if each.id == "tissues")
+    tissues = load_dimensions()["tissues"]
     recipe = written.model_validate(
         written.model_dump()
         | {"parts": [{"part": "written", "dimensions": [tissues]}], "requires": ["written"]}

@@ -1,0 +1,64 @@
+"""What language models wrote and how they did in probes: what of it a release may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from genept.storage import Part
+from genept.text import Space
+
+if TYPE_CHECKING:
+    from genept.client.known_spaces import KnownSpaces
+
+
+def require_cleared(platform: KnownSpaces, spaces: Sequence[Space]) -> tuple[Space, ...]:
+    """The spaces, if a release may hold them.
+
+    Raises `ValueError` if one is of texts by a language model that fails a blocking probe.
+    """
+    for space in spaces:
+        for recipe in platform.recipes_of(space):
+            if recipe.writer and (why := platform.probes.blocked(recipe.writer)):
+                raise ValueError(f"space {space.id!r} cannot be released: {why}")
+    return tuple(spaces)
+
+
+def statement_parts(platform: KnownSpaces, warn: Callable[[str], None]) -> list[Part]:
+    """Parts of table `written_statements`, of language models that pass the blocking probes.
+
+    Parameters
+    ----------
+    platform
+        The installation.
+    warn
+        Called with why what a model wrote is left out.
+
+    Returns
+    -------
+    list of Part
+        One for each model.
+    """
+    parts = []
+    for writer in platform.statements.writers:
+        if why := platform.probes.blocked(writer):
+            warn(f"statements of {writer} are left out: {why}")
+        else:
+            parts.append(platform.statements.release(platform.lake, writer))
+    return parts
+
+
+def probe_parts(platform: KnownSpaces) -> list[Part]:
+    """Parts of table `language_model_probes`.
+
+    Parameters
+    ----------
+    platform
+        The installation.
+
+    Returns
+    -------
+    list of Part
+        One for each model that was probed.
+    """
+    return [platform.probes.release(platform.lake, writer) for writer in platform.probes.writers]
