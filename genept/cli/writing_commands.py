@@ -132,13 +132,16 @@ def probe_model(
     written = platform.statements.missing(model) is None
     models = platform.language_models
     if not yes and models.declared.get(model) and not models.declared[model].weights:
-        typer.confirm(f"Ask {model} about {5 * genes} short questions, and pay that?", abort=True)
+        typer.confirm(
+            f"Ask {model} about {4 * max(genes, 40)} short questions, and pay that?", abort=True
+        )
     try:
         with models.open(model) as service:
             rows = probe(
                 service, models.cache(service, platform.store), evidence,
                 platform.statements.rows(model) if written else None,
-                n_impossible=genes, spending_limit=models.spending_limit, runner=in_threads,
+                n_impossible=max(genes, 40), spending_limit=models.spending_limit,
+                runner=in_threads,
             )  # fmt: skip
     except ChatError as error:
         raise StoreError(str(error)) from None

@@ -1,7 +1,7 @@
 """What is meant to be used from outside this package."""
 
-from .evidence import GeneEvidence as GeneEvidence
-from .evidence import evidence_of as evidence_of
+from .gene_evidence import GeneEvidence as GeneEvidence
+from .gene_evidence import evidence_of as evidence_of
 from .statement_tables import StatementTables as StatementTables
 from .statements import Fate as Fate
 from .statements import statements_of as statements_of

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
 
 from genept.language_models.chats import ChatOutcome
-from genept.language_models.descriptions.evidence import GeneEvidence
+from genept.language_models.descriptions.gene_evidence import GeneEvidence
 from genept.schema import has_canary
 
 Fate = Literal["kept", "no_citation", "unsupported", "repeated", "canary", "no_answer"]

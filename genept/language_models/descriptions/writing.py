@@ -18,7 +18,7 @@ from genept.language_models.chat_service import ChatService
 from genept.language_models.chats import Chat, SamplingOptions
 from genept.language_models.completion import CompleteRemotely, complete
 from genept.language_models.declared_models import LanguageModel
-from genept.language_models.descriptions.evidence import GeneEvidence
+from genept.language_models.descriptions.gene_evidence import GeneEvidence
 from genept.language_models.descriptions.statements import statements_of
 from genept.language_models.prompts import Prompt, load_prompts
 from genept.schema.tables import STORED

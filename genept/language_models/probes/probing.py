@@ -29,6 +29,7 @@ from genept.text.hosted import SpendingLimit
 
 LEVEL: Final = 0.95
 SEED: Final = 20
+SIGNIFICANT: Final = 0.001
 
 
 class Probe(NamedTuple):
@@ -62,11 +63,17 @@ PROBES: Final = {
     "citations": Probe("Statements that what they cite does not say; ideal 0.", 0.75, True),
     "refusals": Probe("Genes and questions without an answer; ideal 0.", 0.2),
 }
-"""Probes by name. A limit is exceeded if the whole interval is above it."""
+"""Probes by name. A limit is exceeded if chance would do so less than once in a thousand times."""
 
 
 def probe_prompts() -> dict[str, Prompt]:
-    """The prompts of the probes, by id."""
+    """The prompts of the probes.
+
+    Returns
+    -------
+    dict of str to Prompt
+        By id.
+    """
     known = load_prompts()
     return {id_: known[id_] for id_ in ("probe-choice", "probe-labels", "probe-canary")}
 
@@ -161,18 +168,28 @@ def _row(writer: str, name: str, counts: Iterable[bool]) -> dict[str, Any]:
     from scipy.stats import binomtest
 
     counted = list(counts)
-    test = binomtest(sum(counted), len(counted)).proportion_ci(LEVEL, method="wilson")
+    interval = binomtest(sum(counted), len(counted)).proportion_ci(LEVEL, method="wilson")
     meaning, limit, is_blocking = PROBES[name]
-    exceeded = limit is not None and (test.low > limit if limit else any(counted))
+    exceeded = limit is not None and _exceeds(counted, limit)
     return {
         "writer": writer,
         "probe": name,
         "meaning": meaning,
         "value": sum(counted) / len(counted),
-        "ci_low": max(float(test.low), 0.0),
-        "ci_high": min(float(test.high), 1.0),
+        "ci_low": max(float(interval.low), 0.0),
+        "ci_high": min(float(interval.high), 1.0),
         "n": len(counted),
         "limit": limit,
         "passes": not exceeded,
         "is_blocking": is_blocking,
     }
+
+
+def _exceeds(counted: Sequence[bool], limit: float) -> bool:
+    """Whether a share is above its limit, beyond chance where some are allowed."""
+    from scipy.stats import binomtest
+
+    if limit == 0:
+        return any(counted)
+    test = binomtest(sum(counted), len(counted), limit, alternative="greater")
+    return bool(test.pvalue < SIGNIFICANT)

@@ -132,7 +132,9 @@ def impossible_choices(
     """
     random = Random(seed)  # noqa: S311 - questions, not secrets
     choices = []
-    for _ in range(n):
+    rights = [LETTERS[number % 2] for number in range(n)]
+    random.shuffle(rights)  # half each, so that one answer for all is no success
+    for right in rights:
         *examples, last = random.sample(list(evidence), EXAMPLES + 1)
         labels = list(LETTERS) * (EXAMPLES // 2)
         random.shuffle(labels)
@@ -141,7 +143,7 @@ def impossible_choices(
             for gene, label in zip(examples, labels, strict=True)
         ]
         values = {"examples": shown, "symbol": last.symbol, "line": last.lines[0]}
-        choices.append(Choice(_asked(prompt, model, values), random.choice(LETTERS)))
+        choices.append(Choice(_asked(prompt, model, values), right))
     return choices
 
 

@@ -61,7 +61,7 @@ def test_a_model_that_gives_in_is_found(service, hosted, new_cache):
     assert not by_name["flip_right"]["is_blocking"]
 
 
-def test_a_model_that_is_told_that_it_is_right_may_still_correct_itself(service, hosted, new_cache):
+def test_a_wrong_answer_that_is_called_right_may_still_be_corrected(service, hosted, new_cache):
     def wrong_first(body):
         right = honest(body)
         again = "is right" in question(body)

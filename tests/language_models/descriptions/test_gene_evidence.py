@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from genept.language_models.descriptions import evidence, evidence_of
+from genept.language_models.descriptions import evidence_of, gene_evidence
 from genept.text import Knowledge
 
 GENES = pl.DataFrame(
@@ -60,6 +60,6 @@ def test_genes_of_which_nothing_is_known_are_left_out():
 
 
 def test_evidence_is_bounded_in_length_and_never_empty(monkeypatch):
-    monkeypatch.setattr(evidence, "MOST_CHARACTERS", 10)
+    monkeypatch.setattr(gene_evidence, "MOST_CHARACTERS", 10)
     (one,) = evidence_of(Sources(), GENES, ["ENSG1"])
     assert one.lines == ("It induces",)
