@@ -36,7 +36,7 @@ class DonorOptions(DonorGame, dg.Config):
         return DonorGame(**self.model_dump(include=set(DonorGame.model_fields)))
 
 
-@dg.multi_asset(outs=declared_outs(DONOR_TABLES))
+@dg.multi_asset(name="play_donor_games", outs=declared_outs(DONOR_TABLES))
 def donor_games(
     context: Context, platform: PlatformResource, config: DonorOptions
 ) -> Iterator[dg.MaterializeResult[None]]:

@@ -20,7 +20,7 @@ def settings(tmp_path, object_store, store_prefix):
 
 def run(settings, instance, **options):
     job = build_defs(settings).resolve_job_def("donor_games")
-    config = {"ops": {"donor_games": {"config": SMALL | options}}}
+    config = {"ops": {"play_donor_games": {"config": SMALL | options}}}
     return job.execute_in_process(run_config=config, instance=instance)
 
 
@@ -73,7 +73,7 @@ def test_rules_that_make_no_game_fail_before_anything_is_played(settings):
 
 def test_the_launchpad_has_every_rule_and_its_meaning():
     job = build_defs().resolve_job_def("donor_games")
-    schema = job.run_config_schema.config_type.fields["ops"].config_type.fields["donor_games"]
+    schema = job.run_config_schema.config_type.fields["ops"].config_type.fields["play_donor_games"]
     fields = schema.config_type.fields["config"].config_type.fields
     assert set(fields) == {*DonorGame.model_fields, "players", "minutes"}
     assert all(field.description for field in fields.values())

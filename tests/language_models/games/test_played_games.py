@@ -17,7 +17,7 @@ from installations import PROJECT, storage_settings
 from loopback_chats import LoopbackChats
 from loopback_openai import serving
 
-from genept.client.games_page import render_games
+from genept.client.games_page import games_pages, render_games
 from genept.common.settings import Settings
 from genept.language_models.chats import RefusedChatError
 from genept.language_models.games import donor_game
@@ -268,6 +268,15 @@ def test_a_game_that_this_version_plays_otherwise_is_left_out_in_words(games, la
         unreadable,
     ).decode()
     assert f"{id_} is not shown" in page
+
+
+def test_a_release_has_a_page_of_games_only_if_some_were_played(games, lake):
+    assert games_pages(lake, games()) == {}
+    play_games(games(), SMALL, [("loopback",)])
+    ((path, page),) = games_pages(lake, games()).items()
+    assert path == "language_models/donor_games.html"
+    assert page.count(b"data:image/png") == 3
+    assert all(f"{name} (control)".encode() in page for name in CONTROLS)
 
 
 def test_faults_are_counted_by_kind(games, service):
