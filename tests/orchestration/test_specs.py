@@ -41,7 +41,7 @@ def asset_lines() -> Iterator[str]:
 
 def other_lines() -> Iterator[str]:
     repository = defs.get_repository_def()
-    for name in ("release", "nightly", "retraining", "inbox"):
+    for name in ("release", "nightly", "retraining", "inbox", "donor_games"):
         job = defs.resolve_job_def(name)
         pools = sorted({pool for op in job.all_node_defs for pool in op.pools})
         yield f"## job {name}"
@@ -91,7 +91,7 @@ def test_every_table_has_the_policy_of_its_group_with_a_reason() -> None:
 
 def test_dagster_retries_no_step() -> None:
     """The transport retries requests, and Prefect those of hosted embedders; not the steps."""
-    for name in ("release", "nightly", "retraining", "inbox"):
+    for name in ("release", "nightly", "retraining", "inbox", "donor_games"):
         for op in defs.resolve_job_def(name).all_node_defs:
             assert op.retry_policy is None, op.name
 
