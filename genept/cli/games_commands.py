@@ -108,22 +108,13 @@ def donor(
 
 @games.command("list")
 def list_games() -> None:
-    """List the games that were played here: id, rules, and how far each is."""
+    """List the games that were played here: id, agents × generations × rounds, moves made."""
     platform = Platform(Settings())
     rows = [
-        (
-            game.id,
-            f"{game.rules.n_agents} × {game.rules.n_generations} × {game.rules.n_rounds}",
-            game.rules.inheritance,
-            f"{game.rules.noise:g}",
-            f"{game.rules.punishment:g}",
-            str(game.rules.seed),
-            _moves_of(platform, game),
-        )
+        (game.id, _rules_in_words(game.rules), _moves_of(platform, game))
         for game in platform.games.declared.all()
     ]
-    heads = ("game", "agents × generations × rounds", "inheritance", "noise", "punishment", "seed")
-    answer.print(plain_table(*heads, "moves", rows=rows), soft_wrap=False)
+    answer.print(plain_table("game", "rules", "moves", rows=rows), soft_wrap=False)
 
 
 @games.command()
@@ -155,6 +146,15 @@ def show(
     if page is not None:
         page.write_bytes(render_games(rows))
         answer.print(f"written: {page}", markup=False)
+
+
+def _rules_in_words(rules: DonorGame) -> str:
+    """Agents, generations and rounds, and what else is not as usual."""
+    size = f"{rules.n_agents} × {rules.n_generations} × {rules.n_rounds}"
+    changed = rules.model_dump(
+        exclude_defaults=True, exclude={"n_agents", "n_generations", "n_rounds"}
+    )
+    return ", ".join([size, *(f"{name} {value}" for name, value in changed.items())])
 
 
 def _moves_of(platform: Platform, game: DeclaredGame) -> str:
