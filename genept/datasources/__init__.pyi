@@ -33,10 +33,8 @@ from .gene_files import read_hgnc_complete_set as read_hgnc_complete_set
 from .gene_files import read_hgnc_withdrawn as read_hgnc_withdrawn
 from .gene_groups import gene_group_file as gene_group_file
 from .gene_groups import read_gene_groups as read_gene_groups
-from .gene_knowledge import read_gaf as read_gaf
 from .gene_knowledge import read_gene_summary as read_gene_summary
 from .gene_knowledge import read_interactions as read_interactions
-from .gene_knowledge import read_obo as read_obo
 from .gene_knowledge import read_phenotypes as read_phenotypes
 from .gene_knowledge import read_reactome as read_reactome
 from .gene_knowledge import read_swissprot as read_swissprot
@@ -47,6 +45,12 @@ from .gene_labels import PROTEIN_PAIRS as PROTEIN_PAIRS
 from .gene_labels import label_files as label_files
 from .gene_labels import labelled as labelled
 from .gene_labels import paired as paired
+from .gene_ontology import ELECTRONIC as ELECTRONIC
+from .gene_ontology import WITHOUT_CONTENT as WITHOUT_CONTENT
+from .gene_ontology import has_content as has_content
+from .gene_ontology import most_specific_first as most_specific_first
+from .gene_ontology import read_gaf as read_gaf
+from .gene_ontology import read_obo as read_obo
 from .interaction_networks import NETWORKS as NETWORKS
 from .interaction_networks import NetworkFiles as NetworkFiles
 from .interaction_networks import network_files as network_files

@@ -1,7 +1,7 @@
 """What is known about genes, as its publishers' tables say it: one reader per file.
 
-Gene Ontology's terms and annotations, Reactome, BioGRID, phenotypes, summaries, Swiss-Prot.
-Turning these into a description is the business of `genept.text`.
+Reactome, BioGRID, phenotypes, summaries, Swiss-Prot; Gene Ontology is `gene_ontology`. Turning
+these into a description is the business of `genept.text`.
 """
 
 import re
@@ -14,8 +14,6 @@ from genept.common import SourceError, listed
 from genept.datasources.download import Opener, text_lines
 from genept.datasources.gene_files import HUMAN
 
-_TERM_TAGS: Final = ("id", "name", "namespace", "is_obsolete")
-_GAF_COLUMNS: Final = 17
 _REACTOME_COLUMNS: Final = 6
 _BIOGRID: Final = (
     "Entrez Gene Interactor A", "Entrez Gene Interactor B",
@@ -31,47 +29,6 @@ _EVIDENCE: Final = re.compile(r"\s*\{ECO:[^}]*\}")
 _REFERENCES: Final = re.compile(r"\s*\((?:PubMed:\d+(?:,\s*)?|Ref\.\d+(?:,\s*)?|By similarity)+\)")
 _MIM: Final = re.compile(r"\s*\[MIM:\d+\]")
 _RULE: Final = "-----"
-
-
-def read_obo(opener: Opener, what: str) -> pl.DataFrame:
-    """Read the terms of any OBO file, such as ``go-basic.obo``.
-
-    Parameters
-    ----------
-    opener, what
-        Opens the unpacked bytes of the file; name of the file for messages.
-
-    Returns
-    -------
-    pl.DataFrame
-        One row per term, with the columns of `read_go_terms`.
-
-    Raises
-    ------
-    SourceError
-        The file holds no term, or a term lacks its id, name or aspect.
-    """
-    terms: list[dict[str, str]] = []
-    stanza: dict[str, str] = {}
-    for _, line in text_lines(opener, what):
-        tag, separator, value = line.partition(": ")
-        if line.startswith("["):
-            stanza = {}
-            if line.strip() == "[Term]":
-                terms.append(stanza)
-        elif separator and tag in _TERM_TAGS:
-            stanza.setdefault(tag, value.strip())
-    if not terms:
-        raise SourceError(f"{what}: holds no [Term] stanza; expected OBO text")
-    for term in terms:
-        if missing := [tag for tag in _TERM_TAGS[:3] if tag not in term]:
-            raise SourceError(f"{what}: the term {term.get('id', '(no id)')} has no {missing[0]!r}")
-    return pl.DataFrame(terms, schema=dict.fromkeys(_TERM_TAGS, pl.String)).select(
-        go_id="id",
-        name="name",
-        aspect="namespace",
-        obsolete=pl.col("is_obsolete").eq_missing("true"),
-    )
 
 
 def read_gene_summary(opener: Opener, what: str = "gene_summary") -> pl.DataFrame:
@@ -102,37 +59,6 @@ def read_gene_summary(opener: Opener, what: str = "gene_summary") -> pl.DataFram
     if len(doubled):
         raise SourceError(f"{what}: gene {doubled[0]} has more than one summary")
     return summaries
-
-
-def read_gaf(opener: Opener, what: str = "goa_human.gaf") -> tuple[pl.DataFrame, str | None]:
-    """Gene Ontology annotations of proteins (GAF 2.2); those qualified by NOT are left out.
-
-    Parameters
-    ----------
-    opener, what
-        Opens the unpacked bytes of the file; name of the file for messages.
-
-    Returns
-    -------
-    pl.DataFrame
-        uniprot_id, go_id, evidence (a code such as ``IDA``).
-    str or None
-        The release that the file states of itself, as a date (YYYY-MM-DD).
-    """
-    rows, release = set(), None
-    for number, line in text_lines(opener, what):
-        if line.startswith("!"):
-            key, _, value = line[1:].strip().partition(":")
-            release = value.strip()[:10] if key == "date-generated" else release
-            continue
-        fields = line.split("\t")
-        if len(fields) != _GAF_COLUMNS:
-            raise SourceError(
-                f"{what}: line {number} has {len(fields)} columns, a GAF line has {_GAF_COLUMNS}"
-            )
-        if fields[0] == "UniProtKB" and "NOT" not in fields[3].split("|"):
-            rows.add((fields[1], fields[4], fields[6]))
-    return _frame(sorted(rows), ("uniprot_id", "go_id", "evidence"), what), release
 
 
 def read_reactome(opener: Opener, what: str = "UniProt2Reactome") -> pl.DataFrame:

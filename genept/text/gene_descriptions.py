@@ -5,12 +5,13 @@ Composing one text is `genept.text.composition`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import polars as pl
 
 from genept.common import StoreError
+from genept.datasources import most_specific_first
 from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, Origin, Part
 from genept.text.composition import (
@@ -46,7 +47,7 @@ def describe(
     described: list[tuple[dict[str, Any], list[PartOfText]]] = []
     for gene, parts in gene_parts(knowledge, recipe):
         identity = {"recipe": recipe.id, **{name: gene[name] for name in _IDENTITY}}
-        reason = _lacking(recipe, parts)
+        reason = _lacking(recipe, parts, knowledge.without_content, gene["ensembl_gene_id"])
         kept = [] if reason else [masked(part, recipe, gene) for part in parts]
         if any(part.items for part in kept):
             described.append((identity, kept))
@@ -194,6 +195,9 @@ def _items(
         facts = facts.filter(pl.col("aspect").is_in(use.aspects))
     if use.evidence and part == use.part:
         facts = facts.filter(pl.col("evidence").is_in(use.evidence))
+    if use.before and part == use.part:
+        # Sorted anew: how many genes share a term is also known since some day.
+        facts = most_specific_first(facts.filter(pl.col("made") < use.before))
     if use.dimensions:
         facts = speaking(facts, use.dimensions, knowledge.genes)
     distinct = facts.select("ensembl_gene_id", "item").unique(maintain_order=True)
@@ -213,11 +217,27 @@ def _part(use: PartUse, name: str, release: str, items: list[str]) -> PartOfText
     )
 
 
-def _lacking(recipe: Recipe, parts: list[PartOfText]) -> str | None:
+def _lacking(
+    recipe: Recipe,
+    parts: list[PartOfText],
+    without_content: Mapping[str, frozenset[str]],
+    gene: str,
+) -> str | None:
+    """What a gene lacks that the recipe requires; None if it has everything."""
     empty = {part.use.part for part in parts} - {part.use.part for part in parts if part.items}
     fall_backs = {use.part: use.otherwise for use in recipe.parts if use.otherwise}
-    wanted = [name for name in recipe.requires if name in empty]
+    days = {use.part: use.before for use in recipe.parts if use.before}
+
+    def described(name: str) -> str:
+        if gene in without_content.get(name, ()):
+            return f"{name} but what says nothing (see docs/recipes.md)"
+        return f"{name} before {days[name]}" if name in days else name
+
     lacking = [
-        part_name for name in wanted for part_name in (name, fall_backs.get(name)) if part_name
+        described(part_name)
+        for name in recipe.requires
+        if name in empty
+        for part_name in (name, fall_backs.get(name))
+        if part_name
     ]
     return f"has no {' and no '.join(lacking)}" if lacking else None

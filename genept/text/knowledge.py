@@ -15,6 +15,8 @@ import polars as pl
 
 from genept.common import SourceError
 from genept.datasources import (
+    has_content,
+    most_specific_first,
     read_gaf,
     read_go_annotations,
     read_go_terms,
@@ -59,14 +61,18 @@ class Knowledge:
         Table `genes`.
     facts
         By part: `ensembl_gene_id` and `item`, a gene's items in the order in which they are
-        written; for go also `aspect` and `evidence` (null where the source states none).
+        written; for go also `aspect`, and `evidence` and `made` (null where the source states
+        none): the code, and the date on which it was first said.
     releases
         Release of each part's source.
+    without_content
+        By part: genes of which its source says nothing but what is left out as saying nothing.
     """
 
     genes: pl.DataFrame
     facts: Facts
     releases: Mapping[str, str]
+    without_content: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 class Statements(Protocol):
@@ -130,12 +136,16 @@ class KnowledgeSources:
         """Why a recipe cannot be followed here; None if it can."""
         needed = {part: self.missing(part) for part in (*recipe.requires, *recipe.needs_source)}
         reasons = [f"{part} has {reason}" for part, reason in needed.items() if reason]
-        codes = {use.label for use in recipe.parts if use.evidence}
-        if codes and not self._has_goa:
-            reasons.append(
-                f"{', '.join(sorted(codes))} asks for evidence codes, which the packaged Gene "
-                f"Ontology lacks: {remedy(FILES_OF_PARTS['go'])}"
-            )
+        asked = {
+            "evidence codes": {use.label for use in recipe.parts if use.evidence},
+            "dates of annotations": {use.label for use in recipe.parts if use.before},
+        }
+        reasons += [
+            f"{', '.join(sorted(labels))} asks for {what}, which the packaged Gene Ontology lacks: "
+            f"{remedy(FILES_OF_PARTS['go'])}"
+            for what, labels in asked.items()
+            if labels and not self._has_goa
+        ]
         if recipe.writer:
             why = self.statements.missing(recipe.writer)
             reasons += [f"{WRITTEN} has no source: {why}"] if why else []
@@ -180,12 +190,16 @@ class KnowledgeSources:
         release_of_genes = genes["reference_release"][0] if genes.height else "none"
         facts: dict[str, pl.DataFrame] = {}
         releases: dict[str, str] = {}
+        without_content: dict[str, frozenset[str]] = {}
         for part in parts:
             if part in OF_GENES:
                 facts[part] = items_of_column(genes, part)
                 releases[part] = release_of_genes
             elif part == "go":
-                facts[part], releases[part] = self._go(genes)
+                every, releases[part] = self._go(genes)
+                facts[part] = every.filter("has_content").drop("has_content")
+                bare = every.join(facts[part], on="ensembl_gene_id", how="anti")
+                without_content[part] = frozenset(bare["ensembl_gene_id"])
             elif part == WRITTEN:
                 facts[part], releases[part] = self.statements.read(str(writer)), str(writer)
             elif part not in facts and self.missing(part) is None:
@@ -197,14 +211,14 @@ class KnowledgeSources:
                     for name in facts
                     if name not in releases
                 }
-        return Knowledge(genes, facts, releases)
+        return Knowledge(genes, facts, releases, without_content)
 
     @property
     def _has_goa(self) -> bool:
         return all(id_ in self.files for id_ in FILES_OF_PARTS["go"])
 
     def _go(self, genes: pl.DataFrame) -> tuple[pl.DataFrame, str]:
-        """Terms of genes, those that fewest genes share first; found by UniProt accession."""
+        """Terms of genes, rarest first, by UniProt accession; and whether they say anything."""
         if self._has_goa:
             goa, ontology = self.files["goa-human"], self.files["go-basic"]
             annotations, stated = read_gaf(goa.opener, goa.path.name)
@@ -212,7 +226,7 @@ class KnowledgeSources:
             release = f"goa-{stated}" if stated else goa.release
         else:
             annotations = read_go_annotations(self.archives).with_columns(
-                evidence=pl.lit(None, pl.String)
+                evidence=pl.lit(None, pl.String), made=pl.lit(None, pl.Date)
             )
             terms = read_go_terms(self.archives)
             release = f"go-{self.archives.catalogue.sources['pyiomica'].released}"
@@ -223,12 +237,11 @@ class KnowledgeSources:
             by_accession(genes)
             .join(annotations, on="uniprot_id")
             .join(known, on="go_id")
-            .select("ensembl_gene_id", "item", "aspect", "evidence")
-            .unique()
-            .with_columns(n_genes=pl.col("ensembl_gene_id").n_unique().over("item"))
-            .sort("ensembl_gene_id", "n_genes", "item", "aspect", "evidence")
+            .with_columns(has_content=has_content())
+            .group_by("ensembl_gene_id", "item", "aspect", "evidence", "has_content")
+            .agg(pl.col("made").min())
         )
-        return of_gene.drop("n_genes"), release
+        return most_specific_first(of_gene), release
 
 
 def remedy(lacking: Iterable[str]) -> str:

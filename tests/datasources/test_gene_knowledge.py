@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sources_layouts import SWISSPROT
+from sources_layouts import GAF, SWISSPROT
 
 from genept.common.errors import SourceError
 from genept.datasources.catalogue import load_catalogue
@@ -15,14 +15,13 @@ from genept.datasources.download.archives import Archives, available_files
 from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.download.streams import open_bytes
 from genept.datasources.gene_knowledge import (
-    read_gaf,
     read_gene_summary,
     read_interactions,
-    read_obo,
     read_phenotypes,
     read_reactome,
     read_swissprot,
 )
+from genept.datasources.gene_ontology import read_gaf
 
 MIRROR = Path(__file__).parents[2].parent / "shared" / "mirror"
 
@@ -30,15 +29,6 @@ SUMMARY = (
     "#tax_id\tGeneID\tSource\tSummary\n"
     "9606\t7157\tRefSeq\tA tumor suppressor. [provided by RefSeq, Jul 2016]\n"
     "10090\t22059\tRefSeq\tOf the mouse.\n"
-)
-GAF = (
-    "!gaf-version: 2.2\n!date-generated: 2024-06-10T08:11\n!\n"
-    "UniProtKB\tP04637\tTP53\tenables\tGO:0003677\tPMID:1\tIDA\t\tF\tp53\tTP53|P53\tprotein\t"
-    "taxon:9606\t20200101\tUniProt\t\t\n"
-    "UniProtKB\tP04637\tTP53\tNOT|enables\tGO:0000001\tPMID:1\tIMP\t\tF\tp53\tP53\tprotein\t"
-    "taxon:9606\t20200101\tUniProt\t\t\n"
-    "ComplexPortal\tCPX-1\tx\tpart_of\tGO:0003677\tPMID:1\tIDA\t\tC\tx\tx\tcomplex\t"
-    "taxon:9606\t20200101\tUniProt\t\t\n"
 )
 REACTOME = (
     "P04637\tR-HSA-69541\thttps://reactome.org/x\tStabilization of p53\tTAS\tHomo sapiens\n"
@@ -91,21 +81,6 @@ def test_summaries_of_human_genes(tmp_path):
     assert table.rows() == [("7157", "A tumor suppressor. [provided by RefSeq, Jul 2016]")]
 
 
-def test_annotations_but_not_what_is_denied_or_of_complexes(tmp_path):
-    table, release = read_gaf(opener_of(tmp_path, GAF))
-    assert table.rows() == [("P04637", "GO:0003677", "IDA")]
-    assert release == "2024-06-10"
-
-
-def test_an_ontology_as_published(tmp_path):
-    obo = (
-        "format-version: 1.2\ndata-version: releases/2024-06-10\n\n[Term]\nid: GO:0003677\n"
-        "name: DNA binding\nnamespace: molecular_function\n\n[Typedef]\nid: part_of\n"
-    )
-    table = read_obo(opener_of(tmp_path, obo), "go-basic.obo")
-    assert table.rows() == [("GO:0003677", "DNA binding", "molecular_function", False)]
-
-
 def test_pathways_by_accession_or_gene(tmp_path):
     assert read_reactome(opener_of(tmp_path, REACTOME)).rows() == [
         ("ENSG00000141510", "R-HSA-1", "Apoptosis"),
@@ -132,7 +107,6 @@ def test_physical_interactions_both_ways_counted_by_publication(tmp_path):
         (read_gene_summary, SUMMARY + "9606\t1\n", "line 4 has 2 columns, its header 4"),
         (read_gene_summary, SUMMARY + "9606\t7157\tRefSeq\tx\n", "7157 has more than one"),
         (read_gene_summary, SUMMARY.replace("9606", "10090"), "nothing about human"),
-        (read_gaf, GAF + "UniProtKB\tP1\n", "line 7 has 2 columns, a GAF line has 17"),
         (read_reactome, "P1,R-HSA-1\n", "line 1 is not"),
         (read_phenotypes, SUMMARY, "has no column 'ncbi_gene_id'"),
         (read_interactions, HPO, "has no column 'Entrez Gene Interactor A'"),

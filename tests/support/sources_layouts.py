@@ -253,3 +253,13 @@ OX   NCBI_TaxID=10090;
 CC   -!- FUNCTION: Of the mouse.
 //
 """
+
+GAF = (
+    "!gaf-version: 2.2\n!date-generated: 2024-06-10T08:11\n!\n"
+    "UniProtKB\tP04637\tTP53\tenables\tGO:0003677\tPMID:1\tIDA\t\tF\tp53\tTP53|P53\tprotein\t"
+    "taxon:9606\t20200101\tUniProt\t\t\n"
+    "UniProtKB\tP04637\tTP53\tNOT|enables\tGO:0000001\tPMID:1\tIMP\t\tF\tp53\tP53\tprotein\t"
+    "taxon:9606\t20200101\tUniProt\t\t\n"
+    "ComplexPortal\tCPX-1\tx\tpart_of\tGO:0003677\tPMID:1\tIDA\t\tC\tx\tx\tcomplex\t"
+    "taxon:9606\t20200101\tUniProt\t\t\n"
+)

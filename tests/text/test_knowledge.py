@@ -19,7 +19,7 @@ from genept.nomenclature.reference import published_genes
 from genept.text.composition import sentences, tidy_summary
 from genept.text.gene_descriptions import describe
 from genept.text.knowledge import KnowledgeSources
-from genept.text.recipes import PARTS, load_dimensions, load_recipes
+from genept.text.recipes import PARTS, Recipe, load_dimensions, load_recipes
 
 MIRROR = PROJECT.parent / "shared" / "mirror"
 GENES = reference_of(
@@ -36,7 +36,7 @@ def words(texts):
 @pytest.fixture
 def mirror(tmp_path: Path) -> Path:
     """A mirror with every file, each in a few lines."""
-    gaf = "UniProtKB\t{}\tX\tenables\t{}\tPMID:1\t{}\t\tF\tx\tx\tprotein\ttaxon:9606\t2020\tX\t\t\n"
+    gaf = "UniProtKB\t{}\tX\tenables\t{}\tPMID:1\t{}\t\tF\tx\tx\tprotein\ttaxon:9606\t{}\tX\t\t\n"
     biogrid = (
         "Entrez Gene Interactor A\tEntrez Gene Interactor B\tOfficial Symbol Interactor A\t"
         "Official Symbol Interactor B\tExperimental System Type\tPublication Source\t"
@@ -48,12 +48,20 @@ def mirror(tmp_path: Path) -> Path:
         "uniprot-human": "ID   X\nAC   P1;\nOX   NCBI_TaxID=9606;\n"
         "CC   -!- FUNCTION: Binds things. {ECO:1}.\n//\n",
         "goa-human": "!date-generated: 2024-06-10T08:11\n"
-        + gaf.format("P1", "GO:1", "IDA")
-        + gaf.format("P1", "GO:2", "IEA")
-        + gaf.format("P2", "GO:1", "IEA"),
+        + gaf.format("P1", "GO:1", "IDA", "20240101")
+        + gaf.format("P1", "GO:2", "IEA", "20231231")
+        + gaf.format("P1", "GO:2", "ND", "20231231")
+        + gaf.format("P1", "GO:3", "ND", "20231231")
+        + gaf.format("P1", "GO:0005488", "IPI", "20231231")
+        + gaf.format("P2", "GO:1", "IEA", "20240601"),
         "go-basic": "".join(
             f"[Term]\nid: GO:{n}\nname: term {n}\nnamespace: {aspect}\n\n"
-            for n, aspect in ((1, "molecular_function"), (2, "biological_process"))
+            for n, aspect in (
+                (1, "molecular_function"),
+                (2, "biological_process"),
+                (3, "biological_process"),
+                ("0005488", "molecular_function"),
+            )
         ),
         "reactome-genes": "P1\tR-HSA-1\tu\tBig pathway\tTAS\tHomo sapiens\n"
         "P2\tR-HSA-1\tu\tBig pathway\tTAS\tHomo sapiens\n"
@@ -173,6 +181,37 @@ def test_terms_by_evidence(mirror: Path):
     rows, left_out = describe(knowledge, recipe, words)
     assert rows.select("symbol", "text").rows() == [("G1", "term 1")]
     assert left_out.select("symbol", "reason").rows() == [("G2", "has no go")]
+
+
+def of_terms(**part) -> Recipe:
+    shipped = load_recipes()["name-go"].model_dump()
+    asked = {"parts": ["name", {"part": "go", **part}], "requires": ["go"]}
+    return Recipe.model_validate(shipped | asked)
+
+
+def test_a_text_knows_what_was_said_before_a_day(mirror: Path):
+    knowledge = sources_of(mirror).read(GENES, ("name", "go"))
+    rows, left_out = describe(knowledge, of_terms(before="2024-01-01"), words)
+    assert rows.select("symbol", "text").rows() == [("G1", "gene one. term 2")]
+    assert rows["parts"].to_list() == [["name@hgnc-test 1/1", "go<2024-01-01@goa-2024-06-10 1/1"]]
+    assert left_out.select("symbol", "reason").rows() == [("G2", "has no go before 2024-01-01")]
+    rows, _ = describe(knowledge, of_terms(before="2024-01-02"), words)
+    assert rows["text"].to_list() == ["gene one. term 1; term 2"], "term 1 is of one gene then"
+    rows, _ = describe(knowledge, of_terms(), words)
+    assert rows["text"].to_list() == ["gene one. term 2; term 1", "gene two. term 1"]
+
+
+def test_a_source_without_dates_refuses_to_tell_what_was_said_before_a_day(mirror: Path):
+    refusal = sources_of(None).unavailable(of_terms(before="2024-01-01"))
+    assert refusal == (
+        "go<2024-01-01 asks for dates of annotations, which the packaged Gene Ontology lacks: run "
+        "`genept sources fetch goa-human go-basic`, or name a mirror that has it"
+    )
+    assert sources_of(mirror).unavailable(of_terms(before="2024-01-01")) is None
+    with pytest.raises(ValueError, match="'name' has no aspects, no evidence and no dates; only"):
+        Recipe.model_validate(
+            of_terms().model_dump() | {"parts": [{"part": "name", "before": "2024-01-01"}]}
+        )
 
 
 def test_what_has_no_source_says_where_to_put_it():

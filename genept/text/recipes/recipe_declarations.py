@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -51,6 +52,7 @@ class PartUse(BaseModel):
     aspects: tuple[Aspect, ...] = ()
     evidence: tuple[str, ...] = ()
     dimensions: tuple[Dimension, ...] = ()
+    before: date | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -59,20 +61,19 @@ class PartUse(BaseModel):
 
     @model_validator(mode="after")
     def _filters_suit_the_part(self) -> Self:
-        if self.part != "go" and (self.aspects or self.evidence):
-            raise ValueError(f"part {self.part!r} has no aspects and no evidence; only go has")
+        if self.part != "go" and (self.aspects or self.evidence or self.before):
+            raise ValueError(
+                f"part {self.part!r} has no aspects, no evidence and no dates; only go has"
+            )
         return self
 
     @property
     def label(self) -> str:
-        """Name of the part in this recipe, such as ``go:process`` or ``summary:tissues``."""
-        several = len(self.dimensions) > MOST_NAMED
-        dimensions = (
-            f"{len(self.dimensions)}-dimensions"
-            if several
-            else "+".join(dimension.id for dimension in self.dimensions)
-        )
-        return ":".join(filter(None, [self.part, "+".join(self.aspects), dimensions]))
+        """Name in this recipe, such as ``go:process``, ``summary:tissues`` or ``go<2024-01-01``."""
+        every = [dimension.id for dimension in self.dimensions]
+        dimensions = f"{len(every)}-dimensions" if len(every) > MOST_NAMED else "+".join(every)
+        name = ":".join(filter(None, [self.part, "+".join(self.aspects), dimensions]))
+        return f"{name}<{self.before}" if self.before else name
 
     @property
     def between(self) -> str:
