@@ -146,6 +146,7 @@ class Look:
                     "format": self.format,
                     "sources": tuple(source.id for source in self.sources),
                     "unit": unit,
+                    "counts_of": sidecar.counts_of if unit == "counts" else None,
                     "duplicate_policy": sidecar.duplicate_policy or merge_policy(unit),
                     "annotation_release": sidecar.annotation_release,
                     "group_axis": self.options.get("group") or "observation",

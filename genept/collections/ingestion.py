@@ -196,9 +196,8 @@ def collection_parts(
     ]
     partition = (collection.id,)
     yield NewPart("gene_mapping", mapping, partition)
-    yield NewPart(
-        "gene_axis", table_rows.axis_rows(collection, mapped, reference.published, seen), partition
-    )
+    genes = table_rows.axis_rows(collection, mapped, reference.published, seen)
+    yield NewPart("gene_axis", genes, partition)
     yield NewPart("observations", table_rows.labelled(collection, kept), partition)
     yield from shards
     if parsed.responses is not None:
@@ -209,9 +208,8 @@ def collection_parts(
         table_rows.labelled(collection, table_rows.quarantine_rows(quarantined)),
         partition,
     )
-    summary = table_rows.summary_of(
-        request.archives, collection, kept.height, len(axis.ensembl_gene_ids), quarantined, coverage
-    )
+    counted = (kept.height, genes.height, quarantined, coverage, genes["length"].null_count())
+    summary = table_rows.summary_of(request.archives, collection, *counted)
     yield NewPart("collections", summary, partition)
 
 

@@ -35,6 +35,9 @@ class Sidecar(BaseModel):
     kind: Literal["single_cell", "bulk"] | None = None
     format: str | None = None
     unit: Unit | None = None
+    counts_of: Literal["reads", "molecules"] | None = Field(
+        None, description="What counts are of: reads of whole transcripts, or molecules (UMI)."
+    )
     group: str | None = Field(None, min_length=1)
     labels: dict[Label, str] = {}
     duplicate_policy: Literal["sum", "highest_mean", "first", "refuse"] | None = None

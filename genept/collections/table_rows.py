@@ -252,7 +252,8 @@ def axis_rows(
             "policy": pl.Series(axis.policies(collection.duplicate_policy), dtype=pl.String),
         }
     )
-    rows = rows.join(genes.select("ensembl_gene_id", "symbol"), on="ensembl_gene_id", how="left")
+    known = genes.select("ensembl_gene_id", "symbol", "length")
+    rows = rows.join(known, on="ensembl_gene_id", how="left")
     rows = rows.join(seen, on="gene_index", how="left")
     return labelled(collection, rows.with_columns(pl.col("n_observations").fill_null(0)))
 
@@ -264,11 +265,14 @@ def summary_of(
     n_genes: int,
     quarantined: list[Quarantined],
     coverage: float,
+    n_without_length: int,
 ) -> pl.DataFrame:
     """The row of table `collections`."""
     sources = [archives.catalogue.source(source).released_as for source in collection.sources]
     stated = {"title", "kind", "unit", "group_axis", "licence", "redistributable", "citation"}
     row = collection.model_dump(include={*stated, "caveat"}) | {
+        "weights": collection.weights,
+        "n_without_length": n_without_length,
         "sources": sources,
         "n_observations": n_observations,
         "n_genes": n_genes,

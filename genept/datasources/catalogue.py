@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from genept.common import SourceError, problems_of
 from genept.datasources.formats import options_of
 from genept.datasources.source import ID, Entry, Source
-from genept.schema import Unit, merge_policy
+from genept.schema import LINEAR, Unit, merge_policy
 
 
 class Collection(Entry):
@@ -33,6 +33,9 @@ class Collection(Entry):
     format: str
     sources: tuple[str, ...]
     unit: Unit
+    counts_of: Literal["reads", "molecules"] | None = None
+    """What is counted, where the unit is counts: reads of whole transcripts, of which a long gene
+    has more, or molecules (UMI, or reads of one end). None: reads in bulk, molecules in cells."""
     duplicate_policy: Literal["sum", "highest_mean", "first", "refuse"]
     par_y: Literal["quarantine", "merge"] = "quarantine"
     annotation_release: str | None = None
@@ -55,6 +58,27 @@ class Collection(Entry):
                 f"not merged by {policy!r}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _counts_are_counts(self) -> Collection:
+        if self.counts_of and self.unit != "counts":
+            raise ValueError(f"counts_of says what counts are of, and the unit is {self.unit!r}")
+        return self
+
+    @property
+    def per_kilobase(self) -> bool:
+        """Whether values are divided by the lengths of genes where genes are weighed by them."""
+        usual = "reads" if self.kind == "bulk" else "molecules"
+        return self.unit == "counts" and (self.counts_of or usual) == "reads"
+
+    @property
+    def weights(self) -> str:
+        """How genes are weighed by its values: one of `WEIGHTS`."""
+        if self.per_kilobase:
+            return "log1p_counts_per_kilobase"
+        if self.unit in LINEAR:
+            return f"log1p_{self.unit}"
+        return {"zscore": "zscore_above_lowest"}.get(self.unit, self.unit)
 
     @model_validator(mode="after")
     def _options_suit_format(self) -> Collection:

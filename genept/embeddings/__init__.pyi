@@ -12,6 +12,7 @@ from .expression import axis_genes as axis_genes
 from .expression import csr_of as csr_of
 from .expression import embedding_matrix as embedding_matrix
 from .expression import expression_matrix as expression_matrix
+from .gene_lengths import read_kilobases as read_kilobases
 from .known_vectors import KnownVectors as KnownVectors
 from .known_vectors import Spaces as Spaces
 from .known_vectors import read_spaces as read_spaces

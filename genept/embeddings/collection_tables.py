@@ -91,7 +91,8 @@ class CollectionTables:
     def shards_of(self, collection: Collection, vectors: Part) -> list[Shard]:
         """What is to be embedded of a collection in one space, of these gene vectors."""
         expression, axis = self.expression(collection), self.axis(collection)
-        return shards_of(collection.kind, collection.unit, vectors, axis, expression)
+        what = (collection.kind, collection.unit, vectors, axis, expression)
+        return shards_of(*what, per_kilobase=collection.per_kilobase)
 
     def parts(self, collection: Collection) -> CollectionParts:
         """What benchmarks and models read of a collection: expression, and GenePT-w in each space.
@@ -116,6 +117,7 @@ class CollectionTables:
             axis=self.axis(collection),
             expression=tuple(self.expression(collection)),
             embeddings=by_space,
+            per_kilobase=collection.per_kilobase,
         )
 
     def with_further(

@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from genept.common import StoreError
+from genept.embeddings.gene_lengths import Kilobases, kilobases_of
 from genept.storage import Lake, Part, code_version, sha256_of
 
 Block: TypeAlias = tuple[list[str], sp.csr_matrix]
@@ -187,17 +188,20 @@ class AlignedVectors:
         Whether each gene has one.
     popularity
         Share of the collection's observations that express each gene.
+    kilobases
+        Length of each gene; 1 where reads are not counted by length.
     """
 
     vectors: NDArray[np.float32]
     has_vector: NDArray[np.bool_]
     popularity: NDArray[np.float64]
+    kilobases: Kilobases
 
     @property
     def sha256(self) -> str:
         """Hash of the numbers, and of nothing else."""
         digest = hashlib.sha256(repr(self.vectors.shape).encode())
-        for array in (self.vectors, self.has_vector, self.popularity):
+        for array in (self.vectors, self.has_vector, self.popularity, self.kilobases):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
@@ -210,7 +214,8 @@ def align(gene_embeddings: pa.Table, axis: pl.DataFrame, n_observations: int) ->
     gene_embeddings
         The space's `ensembl_gene_id`, `embedding`.
     axis
-        The collection's `gene_index`, `ensembl_gene_id`, `n_observations`.
+        The collection's `gene_index`, `ensembl_gene_id`, `n_observations`; and `length`, where
+        reads are counted by length.
     n_observations
         Of the whole collection. With the counts on the axis it says how popular a gene is, so
         that neither the cut into shards nor who works on which changes a bit.
@@ -228,26 +233,32 @@ def align(gene_embeddings: pa.Table, axis: pl.DataFrame, n_observations: int) ->
         np.take(matrix, rows, axis=0, out=vectors, mode="clip")
         vectors[~has_vector] = 0
     seen = axis["n_observations"].to_numpy().astype(np.float64)
-    return AlignedVectors(vectors, has_vector, seen / max(n_observations, 1))
+    lengths = (
+        axis["length"] if "length" in axis.columns else pl.repeat(1000, axis.height, eager=True)
+    )
+    return AlignedVectors(vectors, has_vector, seen / max(n_observations, 1), kilobases_of(lengths))
 
 
 def read_aligned(
-    lake: Lake, gene_embeddings: Part, axis: Part, n_observations: int
+    lake: Lake, gene_embeddings: Part, axis: Part, n_observations: int, *, by_length: bool = False
 ) -> AlignedVectors:
     """The same from the lake, in memory."""
+    columns = ["gene_index", "ensembl_gene_id", "n_observations"]
     return align(
         lake.read_arrow(gene_embeddings, ["ensembl_gene_id", "embedding"]),
-        lake.read(axis, ["gene_index", "ensembl_gene_id", "n_observations"]),
+        lake.read(axis, [*columns, "length"] if by_length else columns),
         n_observations,
     )
 
 
-def aligned_file(lake: Lake, gene_embeddings: Part, axis: Part, n_observations: int) -> Path:
+def aligned_file(
+    lake: Lake, gene_embeddings: Part, axis: Part, n_observations: int, *, by_length: bool = False
+) -> Path:
     """Write aligned vectors to a file in the lake's cache, if it is missing."""
-    inputs = (gene_embeddings.sha256, axis.sha256, n_observations)
+    inputs = (gene_embeddings.sha256, axis.sha256, n_observations, by_length)
     path = lake.cache / f"{sha256_of(*inputs, code_version(__name__))}.aligned.npy"
     if not path.exists():
-        aligned = read_aligned(lake, gene_embeddings, axis, n_observations)
+        aligned = read_aligned(lake, gene_embeddings, axis, n_observations, by_length=by_length)
         lake.cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=lake.cache) as folder:
             written = Path(folder) / "aligned.npy"
@@ -259,9 +270,8 @@ def aligned_file(lake: Lake, gene_embeddings: Part, axis: Part, n_observations: 
 def open_aligned(path: Path) -> AlignedVectors:
     """Map a file of `aligned_file` into memory."""
     records = np.load(path, mmap_mode="r", allow_pickle=False)
-    return AlignedVectors(
-        records["vector"], np.array(records["has_vector"]), np.array(records["popularity"])
-    )
+    further = (np.array(records[name]) for name in ("has_vector", "popularity", "kilobases"))
+    return AlignedVectors(records["vector"], *further)
 
 
 def _records(aligned: AlignedVectors) -> NDArray[np.void]:
@@ -269,9 +279,11 @@ def _records(aligned: AlignedVectors) -> NDArray[np.void]:
         ("popularity", np.float64),
         ("vector", np.float32, aligned.vectors.shape[1:]),
         ("has_vector", np.bool_),
+        ("kilobases", np.float32),
     ]
     records = np.zeros(len(aligned.vectors), np.dtype(fields, align=True))
     records["popularity"] = aligned.popularity
     records["vector"] = aligned.vectors
     records["has_vector"] = aligned.has_vector
+    records["kilobases"] = aligned.kilobases
     return records

@@ -22,6 +22,7 @@ from genept.embeddings.expression import (
     read_aligned,
     row_groups_of,
 )
+from genept.embeddings.gene_lengths import Kilobases
 from genept.embeddings.pooling import METHOD, TABLE_OF_KIND, pool_part
 from genept.embeddings.weighted_sum import WeightedSum, kernel_name
 from genept.schema.tables import TABLES
@@ -29,6 +30,7 @@ from genept.storage import Lake, NewPart, Origin, Part, write_parquet
 
 CODE = (
     "genept.embeddings.expression",
+    "genept.embeddings.gene_lengths",
     "genept.embeddings.weighted_sum",
     "genept.embeddings.weighted_sum_loops",
     "genept.embeddings.pooling",
@@ -56,6 +58,8 @@ class Shard:
         Of the whole collection.
     is_alone
         Whether it is all of the collection: then threads share its row groups.
+    per_kilobase
+        Whether it counts reads of whole transcripts, which are divided by the lengths of genes.
     """
 
     kind: str
@@ -65,6 +69,7 @@ class Shard:
     expression: Part
     n_observations: int
     is_alone: bool
+    per_kilobase: bool = False
 
     @property
     def partition(self) -> tuple[str, str, str]:
@@ -91,6 +96,7 @@ class Shard:
             settings={
                 "method": METHOD,
                 "unit": self.unit,
+                "per_kilobase": self.per_kilobase,
                 "kernel": kernel_name(),
                 "n_observations": self.n_observations,
             },
@@ -100,7 +106,8 @@ class Shard:
     def vectors(self, lake: Lake) -> Path | AlignedVectors:
         """Gene vectors on its axis, in a file where several shards share them."""
         source = (lake, self.gene_embeddings, self.axis, self.n_observations)
-        return read_aligned(*source) if self.is_alone else aligned_file(*source)
+        read = read_aligned if self.is_alone else aligned_file
+        return read(*source, by_length=self.per_kilobase)
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,13 @@ class PoolingTask:
 
 
 def shards_of(
-    kind: str, unit: str, gene_embeddings: Part, axis: Part, expression: Sequence[Part]
+    kind: str,
+    unit: str,
+    gene_embeddings: Part,
+    axis: Part,
+    expression: Sequence[Part],
+    *,
+    per_kilobase: bool = False,
 ) -> list[Shard]:
     """Return everything that is to be embedded of one collection in one space.
 
@@ -139,6 +152,8 @@ def shards_of(
         The collection's part of table `gene_axis`.
     expression
         All of its parts of table `expression`: their rows are counted.
+    per_kilobase
+        Whether it counts reads of whole transcripts.
 
     Returns
     -------
@@ -147,7 +162,10 @@ def shards_of(
     """
     n = sum(part.rows for part in expression)
     alone = len(expression) == 1
-    return [Shard(kind, unit, gene_embeddings, axis, part, n, alone) for part in expression]
+    return [
+        Shard(kind, unit, gene_embeddings, axis, part, n, alone, per_kilobase)
+        for part in expression
+    ]
 
 
 def embed_shards(lake: Lake, shards: Sequence[Shard], workers: int = 1) -> list[Part]:
@@ -195,7 +213,7 @@ def embed_shards(lake: Lake, shards: Sequence[Shard], workers: int = 1) -> list[
 def embed_shard(task: PoolingTask) -> NewPart:
     """Write the file of one shard: what a process of its own, or this one, does."""
     shard = task.shard
-    vectors, has_vector = (
+    vectors, has_vector, kilobases = (
         _laid_out(task.vectors) if isinstance(task.vectors, Path) else _lay_out(task.vectors)
     )
     space, _, collection = shard.partition
@@ -209,6 +227,7 @@ def embed_shard(task: PoolingTask) -> NewPart:
         space=space,
         collection=collection,
         threads=task.threads,
+        kilobases=kilobases if shard.per_kilobase else None,
     )
     path = Path(tempfile.mkdtemp(dir=task.folder)) / "part"
     with closing(pooled) as rows:  # whatever comes: BLAS has its threads back
@@ -233,13 +252,14 @@ def _task(lake: Lake, shard: Shard, folder: Path, threads: int) -> PoolingTask:
 
 
 @lru_cache(maxsize=1)
-def _laid_out(path: Path) -> tuple[WeightedSum, NDArray[np.bool_]]:
+def _laid_out(path: Path) -> tuple[WeightedSum, NDArray[np.bool_], Kilobases]:
     """Shards of one collection in one space come one after the other: laid out once a process."""
     return _lay_out(open_aligned(path))
 
 
-def _lay_out(aligned: AlignedVectors) -> tuple[WeightedSum, NDArray[np.bool_]]:
-    return WeightedSum(aligned.vectors, aligned.popularity), aligned.has_vector
+def _lay_out(aligned: AlignedVectors) -> tuple[WeightedSum, NDArray[np.bool_], Kilobases]:
+    laid_out = WeightedSum(aligned.vectors, aligned.popularity)
+    return laid_out, aligned.has_vector, aligned.kilobases
 
 
 def _known(lake: Lake, shard: Shard) -> Part | None:

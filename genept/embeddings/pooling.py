@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from genept.common import StoreError
 from genept.embeddings.expression import RowGroup
+from genept.embeddings.gene_lengths import Kilobases, per_kilobase
 from genept.embeddings.weighted_sum import BLAS, WeightedSum, normalised, popularity, row_sums
 from genept.schema import LINEAR, NEVER_NEGATIVE
 from genept.schema.tables import TABLES
@@ -25,7 +26,9 @@ from genept.text import embedding_column
 TARGET_SUM = 1e4
 
 
-def expression_weights(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
+def expression_weights(
+    expression: sp.csr_matrix, unit: str, kilobases: Kilobases | Sequence[float] | None = None
+) -> sp.csr_matrix:
     """Weights of genes in observations.
 
     Parameters
@@ -43,6 +46,9 @@ def expression_weights(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
             Binary logarithm of an abundance, with or without an offset: as it is, and 0 below 0.
         ``zscore``
             Standardised by gene: shifted by the observation's lowest value.
+    kilobases
+        Lengths of the genes, of reads of whole transcripts: they are divided by them before they
+        are scaled. None: values that do not depend on length.
 
     Returns
     -------
@@ -57,7 +63,7 @@ def expression_weights(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
     if unit in NEVER_NEGATIVE and expression.nnz and expression.data.min() < 0:
         raise ValueError(f"{unit} cannot be negative; is the unit right?")
     if unit in LINEAR:
-        weights = normalised(expression, TARGET_SUM)
+        weights = normalised(per_kilobase(expression, kilobases), TARGET_SUM)
         np.log1p(weights, out=weights)
     elif unit == "log1p":
         return expression
@@ -127,6 +133,7 @@ def pool_groups(
     has_vector: NDArray[np.bool_],
     unit: str,
     threads: int = 1,
+    kilobases: Kilobases | None = None,
 ) -> Generator[tuple[list[str], Pooled], None, None]:
     """Ids, embedding and coverage of expression row group by row group, in order.
 
@@ -141,7 +148,7 @@ def pool_groups(
         coverage = np.empty(len(group), np.float32)
         for of_block, expression in group.blocks():
             rows = slice(len(ids), len(ids) + len(of_block))
-            weights = expression_weights(expression, unit)
+            weights = expression_weights(expression, unit, kilobases)
             coverage[rows] = pool(weights, vectors, has_vector, embedding[rows])[1]
             ids += of_block
         return ids, (embedding, coverage)
@@ -175,6 +182,7 @@ def pool_part(
     space: str,
     collection: str,
     threads: int = 1,
+    kilobases: Kilobases | None = None,
 ) -> Generator[pa.RecordBatch, None, None]:
     """Rows of `cell_embeddings` or `sample_embeddings` for one part of `expression`.
 
@@ -184,6 +192,8 @@ def pool_part(
         Row groups of the part.
     vectors, has_vector
         Gene vectors on the collection's axis, and which genes have one.
+    kilobases
+        Lengths of its genes, where it counts reads of whole transcripts.
 
     Raises
     ------
@@ -191,7 +201,7 @@ def pool_part(
         An observation expresses no gene that has a vector.
     """
     schema = TABLES[TABLE_OF_KIND[kind]].schema(vectors.shape[1])
-    with closing(pool_groups(groups, vectors, has_vector, unit, threads)) as pooled:
+    with closing(pool_groups(groups, vectors, has_vector, unit, threads, kilobases)) as pooled:
         for ids, (embedding, coverage) in pooled:
             if not coverage.all():
                 lost = [id_ for id_, share in zip(ids, coverage, strict=True) if share == 0]

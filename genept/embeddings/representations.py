@@ -114,8 +114,8 @@ class CollectionParts:
     ----------
     observations, axis
         Of tables `observations` and `gene_axis`.
-    expression
-        One part per shard.
+    expression, per_kilobase
+        One part per shard; as of the collection.
     embeddings
         By space: parts of `cell_embeddings` or `sample_embeddings` by GenePT-w, one per shard.
     further
@@ -128,6 +128,7 @@ class CollectionParts:
     expression: tuple[Part, ...]
     embeddings: dict[Space, tuple[Part, ...]]
     further: dict[str, tuple[Part, ...]] = field(default_factory=dict)
+    per_kilobase: bool = False
 
     @property
     def inputs(self) -> dict[str, str]:

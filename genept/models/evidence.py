@@ -131,8 +131,8 @@ class ModelManifest(Document):
     ----------
     model, version, collection, label
         Its name, the hash of its origin, the collection of its training, and what it predicts.
-    representation, space, unit, genes
-        What it reads: expression, vectors of a space, or both; Ensembl ids in order.
+    representation, space, unit, genes, kilobases
+        What it reads; Ensembl ids in order, and their lengths where GenePT-w divides by them.
     head, steps, classes, types
         Classifier, steps of the Pipeline, classes in the order of probabilities, types in its file.
     temperature, doubt, floor
@@ -163,6 +163,7 @@ class ModelManifest(Document):
     space: str
     unit: str
     genes: tuple[str, ...]
+    kilobases: tuple[float, ...] | None = None
     seed: int
     cohorts: tuple[Cohort, ...]
     label_counts: dict[str, int]

@@ -81,11 +81,11 @@ class Served:
         """What the model reads; a gene that was not measured is set to its training mean."""
         manifest = self.manifest
         if manifest.representation not in (EXPRESSION, BOTH):
-            return laid.embedded(*vectors(manifest.space), manifest.genes), None
+            return laid.embedded(*vectors(manifest.space), manifest), None
         filled = np.where(laid.measured, laid.features, self.domain.mean[: len(manifest.genes)])
         if manifest.representation == EXPRESSION:
             return filled, laid.measured
-        embedded = laid.embedded(*vectors(manifest.space), manifest.genes)
+        embedded = laid.embedded(*vectors(manifest.space), manifest)
         counted = np.concatenate([laid.measured, np.ones(embedded.shape[1], dtype=np.bool_)])
         return np.hstack([filled, embedded]), counted
 
@@ -150,8 +150,8 @@ class BulkCollection:
 
     Parameters
     ----------
-    id, unit
-        Id of the collection, and the unit of its expression.
+    id, unit, per_kilobase
+        As of `genept.datasources.Collection`.
     axis, expression
         Part of table ``gene_axis``, and the parts of table ``expression``.
     """
@@ -160,19 +160,21 @@ class BulkCollection:
     unit: str
     axis: Part
     expression: tuple[Part, ...]
+    per_kilobase: bool = False
 
     @classmethod
     def all_of(cls, of: CollectionTables) -> list[BulkCollection]:
         """Every bulk collection of the tables."""
         return [
-            cls(each.id, each.unit, of.axis(each), tuple(of.expression(each)))
+            cls(each.id, each.unit, of.axis(each), tuple(of.expression(each)), each.per_kilobase)
             for each in of.ingested("bulk")
         ]
 
     def samples(self, lake: Lake) -> Samples:
         """All of its samples."""
         ids, matrix = expression_matrix(lake, self.expression, self.axis.rows)
-        return Samples(tuple(ids), axis_genes(lake, self.axis), matrix, self.unit)
+        genes = axis_genes(lake, self.axis)
+        return Samples(tuple(ids), genes, matrix, self.unit, self.per_kilobase)
 
 
 def batch_inference(
@@ -273,7 +275,8 @@ def predicted_parts(
         "axis": collection.axis.sha256,
         "expression": sha256_of([part.sha256 for part in collection.expression]),
     }
-    origin = Origin(code, read, {"unit": collection.unit, "table": table}, LIBRARIES)
+    settings = {"unit": collection.unit, "reads": collection.per_kilobase, "table": table}
+    origin = Origin(code, read, settings, LIBRARIES)
     return lake.build(f"{table}/{manifest.model}/{collection.id}", origin, compute)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import polars as pl
 
 from genept.benchmarks import constant
-from genept.embeddings import CollectionParts, axis_genes
+from genept.embeddings import CollectionParts, axis_genes, read_kilobases
 from genept.models.cards import card_markdown
 from genept.models.evidence import ABSTAIN_BELOW, Cohort, Interval, ModelEvidence, ModelManifest
 from genept.models.heads import DiagnosisModel
@@ -162,6 +162,13 @@ class Training(ABC):
         return axis_genes(self.lake, self.parts.axis)
 
     @property
+    def kilobases(self) -> tuple[float, ...] | None:
+        """Lengths of the genes, where GenePT-w divides reads by them."""
+        if not self.parts.per_kilobase:
+            return None
+        return tuple(read_kilobases(self.lake, self.parts.axis).astype(float).tolist())
+
+    @property
     def version(self) -> str:
         """Version of the model: equal origins have one version."""
         return sha256_of(self.origin.as_dict())
@@ -257,6 +264,7 @@ def trained_model(training: Training, version: str) -> TrainedModel:
         space=training.space.id,
         unit=training.unit,
         genes=training.genes,
+        kilobases=training.kilobases,
         seed=SEED,
         cohorts=cohorts,
         label_counts=dict(sorted(Counter(rows.labels.tolist()).items())),

@@ -38,6 +38,7 @@ from genept.datasources import parse_collection
 from genept.datasources.download import Archives
 from genept.datasources.readers import Limits, Parent, checked_blocks, limited
 from genept.embeddings import expression_weights, pool
+from genept.models.evidence import ModelManifest
 from genept.nomenclature import Nomenclature, Reference
 from genept.schema import LINEAR, Unit
 
@@ -60,14 +61,15 @@ class Samples:
         Ensembl ids of the columns.
     expression
         Samples × genes.
-    unit
-        Unit of the expression, such as ``log2``.
+    unit, per_kilobase
+        As of `genept.datasources.Collection`, such as ``log2``.
     """
 
     ids: tuple[str, ...]
     genes: tuple[str, ...]
     expression: sp.csr_matrix
     unit: str
+    per_kilobase: bool = False
 
     def without(self, ids: Collection[str]) -> Samples:
         """The samples that have none of these ids."""
@@ -152,7 +154,9 @@ def read_user_samples_limited(
         raise SourceError(f"{file.name}: the process that read it left samples that cannot be")
     indptr = np.concatenate([[0], np.cumsum(lengths.to_numpy(), dtype=np.int64)])
     matrix = sp.csr_matrix((values, indices, indptr), shape=(rows.height, n_genes))
-    samples = Samples(described.ids, described.genes, matrix, described.unit)
+    samples = Samples(
+        described.ids, described.genes, matrix, described.unit, described.per_kilobase
+    )
     return UserSamples(samples, described.coverage, described.seen, described.warnings)
 
 
@@ -167,6 +171,7 @@ class _Description(BaseModel):
     ids: tuple[str, ...]
     genes: tuple[str, ...]
     unit: Unit
+    per_kilobase: bool
     coverage: float
     seen: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -201,7 +206,8 @@ def _read(archives: Archives, detected: Detected, reference: Reference) -> UserS
     merged = merge_rows(sp.csr_matrix(sp.vstack(parts, format="csr")), axis, np.arange(len(ids)))
     absolute = pl.DataFrame({"input_id": parsed.input_genes, "absolute": merged.inputs.absolute})
     mapping = mapping_rows(collection, parsed, names, absolute, reference.release)
-    samples = Samples(tuple(ids), axis.ensembl_gene_ids, merged.matrix, collection.unit)
+    genes, unit = axis.ensembl_gene_ids, collection.unit
+    samples = Samples(tuple(ids), genes, merged.matrix, unit, collection.per_kilobase)
     return UserSamples(samples, coverage_of(collection, mapping), detected.seen, screening.warnings)
 
 
@@ -213,12 +219,15 @@ class LaidOut:
     ----------
     expression
         Samples × genes, as `expression_features` makes it; 0 for a gene that was not measured.
+    unit, per_kilobase
+        Unit of the expression, and whether reads are to be divided by the lengths of genes.
     measured
         Which of the model's genes were, shape (genes,).
     """
 
     expression: sp.csr_matrix
     unit: str
+    per_kilobase: bool
     measured: NDArray[np.bool_]
 
     @property
@@ -227,7 +236,7 @@ class LaidOut:
         return expression_features(self.expression, self.unit)
 
     def embedded(
-        self, gene_ids: Sequence[str], vectors: Features, genes: Sequence[str]
+        self, gene_ids: Sequence[str], vectors: Features, model: ModelManifest
     ) -> Features:
         """GenePT-w of the samples, pooled over the genes of the model alone.
 
@@ -235,12 +244,13 @@ class LaidOut:
         ----------
         gene_ids, vectors
             Gene vectors of the space, genes × dimensions.
-        genes
-            Ensembl ids of the columns of `expression`.
+        model
+            Its genes are the columns of `expression`; their lengths divide reads.
         """
-        rows = positions(genes, gene_ids)
+        rows = positions(model.genes, gene_ids)
         aligned = np.where((rows >= 0)[:, None], vectors[rows], np.float32(0))
-        weights = expression_weights(self.expression, self.unit)
+        kilobases = model.kilobases if self.per_kilobase else None
+        weights = expression_weights(self.expression, self.unit, kilobases)
         return pool(weights, np.ascontiguousarray(aligned), rows >= 0)[0]
 
 
@@ -256,7 +266,8 @@ def lay_out(samples: Samples, genes: Sequence[str], unit: str) -> LaidOut:
     measured = columns >= 0
     dense = np.zeros((len(samples.ids), len(genes)), dtype=np.float32)
     dense[:, measured] = samples.expression[:, columns[measured]].toarray()
-    return LaidOut(sp.csr_matrix(_in_unit(dense, measured, samples.unit, unit)), unit, measured)
+    values = sp.csr_matrix(_in_unit(dense, measured, samples.unit, unit))
+    return LaidOut(values, unit, samples.per_kilobase, measured)
 
 
 def positions(genes: Sequence[str], among: Sequence[str]) -> NDArray[np.intp]:

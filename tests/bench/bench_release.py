@@ -67,8 +67,9 @@ def no_terms(lake: Lake) -> Part:
     """Table `collections` of one redistributable collection."""
     schema = TABLES["collections"].schema()
     row = dict.fromkeys(schema.names, "x") | {
-        "kind": "bulk", "unit": "counts", "sources": ["x"], "redistributable": True,
-        "n_observations": 1, "n_genes": 1, "n_quarantined": 0, "mapped_expression": 1.0,
+        "kind": "bulk", "unit": "counts", "weights": "log1p_counts", "sources": ["x"],
+        "redistributable": True, "n_observations": 1, "n_genes": 1, "n_without_length": 0,
+        "n_quarantined": 0, "mapped_expression": 1.0,
     }  # fmt: skip
     rows = pa.Table.from_pylist([row], schema)
     new = NewPart("collections", rows, ("x",))

@@ -154,6 +154,7 @@ def embed_planted(lake, monkeypatch, values, unit, kind, genes=COVERED):
 
 
 def dense_weights(values, unit):
+    """Weights of values that are not reads by length."""
     if unit == "log1p":
         return values
     if unit in ("counts", "tpm"):

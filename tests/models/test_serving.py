@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from patients import N_GENES, REFERENCE, planted_patients
 from planted import MINILM, a_collection, embedded, in_every_space, ingest_parsed
+from scipy.sparse import csr_matrix
 from typer.testing import CliRunner
 
 import genept.cli.predict_commands
@@ -23,7 +24,7 @@ from genept.models.heads import Contender, fit_model
 from genept.models.registry import ModelRegistry
 from genept.models.serving import SERVED, BulkCollection, Served, batch_inference, diagnose
 from genept.models.training import train
-from genept.models.user_samples import OtherUnitError, lay_out, read_user_samples
+from genept.models.user_samples import OtherUnitError, Samples, lay_out, read_user_samples
 from genept.nomenclature.reference import Reference
 from genept.schema.tables import REASONS
 from genept.storage.lake import Lake
@@ -108,7 +109,7 @@ def test_a_model_that_reads_an_embedding_pools_the_genes_of_its_training(
 ):
     vectors = space_vectors(trained)
     laid = lay_out(read(own_file(tmp_path / "own.csv")), trained.manifest.genes, "log2")
-    embedded = laid.embedded(*vectors("a space"), trained.manifest.genes)
+    embedded = laid.embedded(*vectors("a space"), trained.manifest)
     features = embedded
     if representation == BOTH:
         features = np.hstack([laid.features, embedded])
@@ -121,6 +122,25 @@ def test_a_model_that_reads_an_embedding_pools_the_genes_of_its_training(
     served = Served(manifest, model, fit_domain(features, features, seed=0))
     rows = diagnose(served, read(tmp_path / "own.csv"), vectors)
     assert rows["prediction"].to_list() == labels.tolist()
+
+
+def test_reads_are_divided_by_the_lengths_of_genes_and_abundances_are_not(trained):
+    genes = trained.manifest.genes
+    kilobases = np.linspace(0.5, 20, len(genes))
+    manifest = trained.manifest.model_copy(update={"kilobases": tuple(kilobases.tolist())})
+    abundance = np.random.default_rng(0).gamma(1, 9, (3, len(genes))) + 1
+    vectors = space_vectors(trained)("a space")
+
+    def pooled(values, unit, **declared):
+        of = Samples(
+            ("a", "b", "c"), genes, csr_matrix(values.astype(np.float32)), unit, **declared
+        )
+        return lay_out(of, genes, "counts").embedded(*vectors, manifest)
+
+    by_length = pooled(abundance * kilobases, "counts", per_kilobase=True)
+    np.testing.assert_allclose(by_length, pooled(abundance, "tpm"), atol=1e-5)
+    molecules = pooled(abundance * kilobases, "counts")
+    assert np.abs(by_length - molecules).max() > 0.01
 
 
 def test_a_few_missing_genes_are_borne(trained, tmp_path):

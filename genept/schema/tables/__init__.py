@@ -18,7 +18,7 @@ from genept.schema.columns import ENSEMBL_GENE_ID, VECTOR, Column, Table
 __all__ = ["GENE_SNAPSHOTS", "REASONS", "SCHEMA_VERSION", "STORED", "TABLES", "WORKING_TABLES"]
 
 
-SCHEMA_VERSION: Final = "1.7.0"
+SCHEMA_VERSION: Final = "1.8.0"
 """Version of the declarations: major for what breaks a reader, minor for what is added. A release
 that changes more than this says is refused. See docs/decisions/0008-schema-version.md."""
 
@@ -31,6 +31,12 @@ LINEAR: Final[frozenset[str]] = frozenset({"counts", "tpm"})
 """Abundances without a logarithm: values of one gene may be added up."""
 
 NEVER_NEGATIVE: Final[frozenset[str]] = LINEAR | {"log1p"}
+
+WEIGHTS: Final = (
+    *("log1p_counts_per_kilobase", "log1p_counts", "log1p_tpm"),
+    *("log1p", "log2", "zscore_above_lowest"),
+)
+"""How genes are weighed in GenePT-w; see `genept.embeddings.pooling.expression_weights`."""
 
 MEANINGS: Final[dict[str, str]] = {
     "counts": "whole numbers of reads or molecules",
@@ -102,7 +108,9 @@ KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """Kinds of columns: their type, and the rules that hold unless a column has others."""
 
-_NAMED_SETS: Final = {"outcomes": OUTCOMES, "reasons": REASONS, "units": UNITS}
+_NAMED_SETS: Final = {
+    "outcomes": OUTCOMES, "reasons": REASONS, "units": UNITS, "weights": WEIGHTS
+}  # fmt: skip
 
 _DECLARED: Final = tomllib.loads(
     files("genept.schema.tables").joinpath("tables.toml").read_text("utf-8")
