@@ -38,8 +38,8 @@ class SpaceVectors:
     space, part
         The space, and its part of table `gene_embeddings`.
     tells
-        Parts of descriptions, such as ``go``, that its texts contain, or that a space beyond texts
-        is made of; none for a registered one.
+        Parts of descriptions, such as ``go`` or ``go<2024-01-01`` (annotations before a day),
+        that its texts contain, or that a space beyond texts is made of; none for a registered one.
     texts
         The part of table `gene_descriptions` that its vectors were made of, for a control of the
         same texts; None for a space without texts.
@@ -138,7 +138,7 @@ def task_inputs(
         if vectors.space.is_random or vectors.space.variant:
             continue
         known = wanted & set(lake.read(vectors.part, ["ensembl_gene_id"])["ensembl_gene_id"])
-        if stated := sorted(set(task.stated_by) & vectors.tells):
+        if stated := sorted(filter(task.states, vectors.tells)):
             left_out[vectors.space.id] = f"it states the answer: {', '.join(stated)}"
         elif len(known) < SHARE_COVERED * len(wanted):
             counted = f"{len(known):,} of {len(wanted):,} genes"

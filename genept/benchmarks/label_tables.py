@@ -5,20 +5,24 @@ a gene with itself, contradictions and repetitions are marked. How labels are sp
 in `genept.benchmarks.gene_tasks` and `pair_tasks`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import polars as pl
 
 from genept.datasources import (
+    ELECTRONIC,
     FOLD_SOURCES,
+    NESTED_PAIRS,
+    NESTED_SOURCE,
     fold_files,
     label_files,
     labelled,
     paired,
     read_fold_labels,
+    read_nested_pairs,
 )
-from genept.datasources.download import AvailableFile
+from genept.datasources.download import AvailableFile, available_files
 from genept.nomenclature import Nomenclature
 from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, Origin, Part
@@ -26,12 +30,14 @@ from genept.text import KnowledgeSources, PartName
 
 GO_TERMS: Final = "go-terms"
 PATHWAYS: Final = "reactome-pathways"
+DATED_TERMS: Final = "go-terms-since-2024"
 MEMBERSHIPS: Final[Mapping[str, PartName]] = {GO_TERMS: "go", PATHWAYS: "pathways"}
 """Tasks of membership in many terms, and the part of descriptions that states each."""
 
 _CODE: Final = (
     "genept.datasources.fold_labels",
     "genept.datasources.gene_labels",
+    "genept.datasources.nested_folds",
     "genept.benchmarks.label_tables",
     "genept.nomenclature",
     "genept.schema.tables",
@@ -67,7 +73,8 @@ def build_labels(
     SourceError
         A file of labels is not what its publisher promises; names the file and the row.
     """
-    files = label_files(knowledge.archives)
+    archives = knowledge.archives
+    files = label_files(archives) | available_files(archives, [NESTED_SOURCE])
     terms = knowledge.inputs(MEMBERSHIPS.values())
     read = {file.id: file.sha256 for file in files.values()}
     origin = Origin(_CODE, read | terms | {"genes": genes.sha256})
@@ -76,6 +83,7 @@ def build_labels(
         names = nomenclature()
         known = lake.read(genes)
         members = [term_members(knowledge, known, task) for task in MEMBERSHIPS]
+        members += [dated_members(knowledge, known)] if knowledge.has_dates else []
         properties = pl.concat([gene_properties(files, names), *members])
         return [
             NewPart("gene_properties", properties),
@@ -161,7 +169,8 @@ def gene_pairs(files: Mapping[str, AvailableFile], nomenclature: Nomenclature) -
     """Rows of table `gene_pairs`, from the files that are there."""
     columns = ("task", "split", "position", "input_a", "input_b", "label")
     schema = dict.fromkeys(columns, pl.String) | {"position": pl.Int64, "label": pl.Int64}
-    read = pl.DataFrame(list(paired(files)), schema=schema, orient="row")
+    rows = [*paired(files), *_nested(files.get(NESTED_SOURCE))]
+    read = pl.DataFrame(rows, schema=schema, orient="row")
     genes = nomenclature.map(pl.concat([read["input_a"], read["input_b"]]).unique().to_list()).rows
     meaning = dict(zip(genes["input_id"], genes["ensembl_gene_id"], strict=True))
     named = read.with_columns(
@@ -178,6 +187,14 @@ def gene_pairs(files: Mapping[str, AvailableFile], nomenclature: Nomenclature) -
     return named.with_columns(fate=_fate(left_out, ["task", "split", *ends]))
 
 
+def _nested(file: AvailableFile | None) -> Iterator[tuple[str, str, int, str, str, int]]:
+    """Pairs with nested folds; the split is the role of the pair in every outer fold."""
+    if file is None:
+        return
+    for position, pair in enumerate(read_nested_pairs(file.opener, file.path.name)):
+        yield NESTED_PAIRS, pair.roles, position, pair.first, pair.second, pair.label
+
+
 def term_members(
     knowledge: KnowledgeSources, genes: pl.DataFrame, task: str = GO_TERMS
 ) -> pl.DataFrame:
@@ -188,16 +205,34 @@ def term_members(
         terms = pl.DataFrame(schema={"ensembl_gene_id": pl.String, "item": pl.String})
     if "aspect" in terms.columns:
         terms = terms.filter(aspect="process")
-    members = terms.join(genes.filter(biotype="protein_coding"), on="ensembl_gene_id", how="semi")
-    rows = members.select("ensembl_gene_id", label="item").unique().sort("ensembl_gene_id", "label")
-    return _without_splits(
-        rows.with_columns(
-            task=pl.lit(task),
-            position=pl.int_range(pl.len()),
-            input_id=pl.col("ensembl_gene_id"),
-            outcome=pl.lit("ensembl_id"),
-            fate=pl.lit("scored"),
-        )
+    members = terms.select("ensembl_gene_id", label="item").unique()
+    return _without_splits(_of_coding(members, genes, task))
+
+
+def dated_members(knowledge: KnowledgeSources, genes: pl.DataFrame) -> pl.DataFrame:
+    """Rows of table `gene_properties`: since which day genes are annotated with what.
+
+    Column `split` has the first day of an annotation that is not electronic; null if all are.
+    """
+    terms = knowledge.read(genes, ["go"]).facts["go"].filter(aspect="process")
+    curated = pl.col("made").filter(pl.col("evidence") != ELECTRONIC).min()
+    members = (
+        terms.group_by("ensembl_gene_id", label="item")
+        .agg(split=curated.dt.to_string("%Y-%m-%d"))
+        .with_columns(is_member=pl.lit(value=True))
+    )
+    return _of_coding(members, genes, DATED_TERMS).select(_COLUMNS)
+
+
+def _of_coding(members: pl.DataFrame, genes: pl.DataFrame, task: str) -> pl.DataFrame:
+    """Genes and their terms as rows of a task, of the genes that code for proteins."""
+    rows = members.join(genes.filter(biotype="protein_coding"), on="ensembl_gene_id", how="semi")
+    return rows.sort("ensembl_gene_id", "label").with_columns(
+        task=pl.lit(task),
+        position=pl.int_range(pl.len()),
+        input_id=pl.col("ensembl_gene_id"),
+        outcome=pl.lit("ensembl_id"),
+        fate=pl.lit("scored"),
     )
 
 

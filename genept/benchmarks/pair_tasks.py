@@ -147,7 +147,7 @@ class PairTask(Task):
         train, test = rows.filter(split="train"), _once(rows.filter(split="test"))
         return (train, test) if train.height and test.height else None
 
-    def baseline(self, rows: pl.DataFrame) -> tuple[str, pl.DataFrame]:
+    def baseline(self, rows: pl.DataFrame) -> tuple[str, pl.DataFrame] | None:
         """How often each gene is in a training pair that belongs together."""
         return FREQUENCY, pl.concat(
             _frequency(LOGISTIC if split == FIXED else self.model, split, fold, *halves)
@@ -167,14 +167,14 @@ class PairTask(Task):
         feature: str,
     ) -> pl.DataFrame:  # fmt: skip
         if feature == SUM:
-            return _of_pairs(LOGISTIC, split, fold, test, _of_sums(split, vectors, train, test))
+            return scored_pairs(LOGISTIC, split, fold, test, _of_sums(split, vectors, train, test))
         label = train["label"].to_numpy() == 1
         x, new = standardised_by_training(
-            _features(vectors, train, feature), _features(vectors, test, feature)
+            pair_features(vectors, train, feature), pair_features(vectors, test, feature)
         )
         c = chosen_strength(x, label, *_inner_split(train))
         (score,) = logistic_scores(x, label, new, (c,))
-        return _of_pairs(f"{LOGISTIC}:{feature}", split, fold, test, score)
+        return scored_pairs(f"{LOGISTIC}:{feature}", split, fold, test, score)
 
 
 def _of_sums(split: str, vectors: GeneVectors, train: pl.DataFrame, test: pl.DataFrame) -> Scores:
@@ -266,7 +266,8 @@ def _once(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.unique(["gene_a", "gene_b"], keep="first", maintain_order=True)
 
 
-def _features(vectors: GeneVectors, pairs: pl.DataFrame, feature: str) -> Features:
+def pair_features(vectors: GeneVectors, pairs: pl.DataFrame, feature: str) -> Features:
+    """What a head reads of pairs: one of `FEATURES`, of the vectors of their two genes."""
     if feature not in FEATURES:
         raise ValueError(f"unknown feature {feature!r}; known are {tuple(FEATURES)}")
     a, b = (vectors.features_of(pairs[side].to_list()) for side in ("gene_a", "gene_b"))
@@ -280,18 +281,20 @@ def _frequency(
     """Sum of the two genes' smoothed log-odds of being in a pair that belongs together."""
     sides = [np.concatenate([train[side], test[side]]) for side in ("gene_a", "gene_b")]
     names, codes = np.unique(np.stack(sides).astype(str), return_inverse=True)
-    n = train.height
-    seen = codes[:, :n].ravel()
+    seen = codes[:, : (n := train.height)].ravel()
     positive = np.tile(train["label"].to_numpy(), 2)
     ones = np.bincount(seen, positive, len(names))
     zeros = np.bincount(seen, 1 - positive, len(names))
     prior = positive.mean()
     odds = np.log((ones + prior) / (zeros + 1 - prior))
     score: Scores = odds[codes[0, n:]] + odds[codes[1, n:]]
-    return _of_pairs(model, split, fold, test, score)
+    return scored_pairs(model, split, fold, test, score)
 
 
-def _of_pairs(model: str, split: str, fold: int, test: pl.DataFrame, score: Scores) -> pl.DataFrame:
+def scored_pairs(
+    model: str, split: str, fold: int, test: pl.DataFrame, score: Scores
+) -> pl.DataFrame:
+    """Scores of test pairs as predictions."""
     first, second = (test[side].to_list() for side in ("gene_a", "gene_b"))
     truth = test["label"].cast(pl.String).to_list()
     return predictions(model, split, fold, first, truth, partners=second, score=score)

@@ -86,7 +86,8 @@ def space_programs(
             enriched = enrichment(programs, members)
             sure = enriched.filter(pl.col("q") < LEVEL).group_by("program", maintain_order=True)
             shared_terms.append(sure.head(KEPT).with_columns(kind=pl.lit(task[0])))
-            if MEMBERSHIPS[str(task[0])] not in vectors.tells:
+            stated = {part.partition("<")[0] for part in vectors.tells}
+            if MEMBERSHIPS[str(task[0])] not in stated:
                 scores += _scored(vectors.space.id, str(task[0]), programs, enriched, members)
         placed = {
             "program": programs.of_gene,

@@ -181,6 +181,10 @@ class Task(ABC):
         """Modules whose behaviour decides what is predicted."""
         return (type(self).__module__, *self.scored_by)
 
+    def states(self, part: str) -> bool:
+        """Whether a part of descriptions, as `SpaceVectors.tells` names it, states the answer."""
+        return part.partition("<")[0] in self.stated_by
+
     @property
     def without_labels(self) -> str:
         """Why the task has no labels, where their source is not available."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 from genept.benchmarks.fitted_heads import LOGISTIC
 from genept.benchmarks.gene_tasks import KindTask, PropertyTask
 from genept.benchmarks.pair_tasks import DISJOINT, InteractionTask, PairTask
+from genept.benchmarks.split_tasks import NESTED, SINCE, DatedTermsTask, NestedPairTask
 from genept.benchmarks.task_base import Task
 from genept.benchmarks.term_tasks import FoldsTask, MembershipTask
 from genept.common import Plugin, SourceError, console, plugins_of
@@ -23,7 +24,17 @@ KINDS: Final[Mapping[str, Callable[..., Task]]] = {
         MembershipTask, metrics=("mean_auroc",), clean="5-fold-genes", model="ridge"
     ),
     "term-folds": FoldsTask,
+    "dated-membership": partial(
+        DatedTermsTask, metrics=("mean_auroc",), clean=SINCE, model="ridge", draws=1
+    ),
     "pair": partial(PairTask, metrics=("auroc",), clean=DISJOINT),
+    "nested-pair": partial(
+        NestedPairTask,
+        metrics=("auroc",),
+        clean=NESTED,
+        model=f"{LOGISTIC}:product",
+        draws=1,
+    ),
     "interaction": partial(
         InteractionTask,
         metrics=("auroc",),

@@ -234,7 +234,10 @@ class KnownSpaces(Installation):
         )
 
     def stated_parts(self, space: text.Space) -> frozenset[str]:
-        """The parts of descriptions that a space states: in its texts, or that it is made of."""
+        """The parts of descriptions that a space states: in its texts, or that it is made of.
+
+        One that knows only annotations made before a day is named with it: ``go<2024-01-01``.
+        """
         if space.fusion:
             members = map(self.space, space.fusion.members)
             return frozenset().union(*map(self.stated_parts, members))
@@ -242,7 +245,12 @@ class KnownSpaces(Installation):
             return frozenset()
         if space.made_of:
             return frozenset({text.STATED[space.made_of]})
-        return frozenset(self.recipe_of(space).part_names if space.has_recipe else ())
+        if not space.has_recipe:
+            return frozenset()
+        recipe = self.recipe_of(space)
+        days = {use.part: use.before for use in recipe.parts if use.before}
+        parts = ((name, days.get(name)) for name in recipe.part_names)
+        return frozenset(f"{name}<{day}" if day else name for name, day in parts)
 
     def _spaces(self, names: Sequence[str]) -> tuple[text.Space, ...]:
         own = [table.space for table in self.registered_spaces]

@@ -55,6 +55,12 @@ from .interaction_networks import NETWORKS as NETWORKS
 from .interaction_networks import NetworkFiles as NetworkFiles
 from .interaction_networks import network_files as network_files
 from .interaction_networks import read_network as read_network
+from .nested_folds import NESTED_PAIRS as NESTED_PAIRS
+from .nested_folds import NESTED_SOURCE as NESTED_SOURCE
+from .nested_folds import TEST_ROLE as TEST_ROLE
+from .nested_folds import UNUSED_ROLE as UNUSED_ROLE
+from .nested_folds import NestedPair as NestedPair
+from .nested_folds import read_nested_pairs as read_nested_pairs
 from .parsers import parse_collection as parse_collection
 from .parsers import parse_sources as parse_sources
 from .perturbation_labels import CELL_LINES as CELL_LINES

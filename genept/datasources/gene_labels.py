@@ -31,11 +31,17 @@ MEMBERS: Final[Mapping[str, str]] = {
 }
 """Labels in archives of the package index, by source: the member that has them."""
 
-PROMOTERS: Final[Mapping[str, str]] = {
-    "bivalent-promoters": "bivalent",
-    "unmethylated-promoters": "unmethylated",
+LISTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "bivalent-vs-unmethylated": {
+        "bivalent-promoters": "bivalent",
+        "unmethylated-promoters": "unmethylated",
+    },
+    "essential-genes": {
+        "core-essential-genes": "essential",
+        "non-essential-genes": "non-essential",
+    },
 }
-"""Two lists of genes that label one task only together, by source: what each says."""
+"""Two lists of genes that label a task only together: by task and source, what each list says."""
 
 _GENE2VEC: Final = [
     f"gene2vec-{split}-{what}" for split in PAIR_SPLITS for what in ("text", "label")
@@ -47,6 +53,7 @@ Labelled = tuple[str, int, str, str]
 Paired = tuple[str, str, int, str, str, int]
 """Task, split, position, two names, and whether they belong together."""
 
+_ESSENTIAL: Final = ["GENE", "HGNC_ID", "ENTREZ_ID"]
 _CHROMOSOMES: Final = frozenset({*map(str, range(1, 23)), "X", "Y"})
 _ENSEMBL: Final = re.compile(r"ENSG\d{11}(\.\d+)?")
 _UNTYPED: Final = {"nan": None, "None": None}
@@ -67,7 +74,8 @@ def label_files(archives: Archives) -> dict[str, AvailableFile]:
     dict of str to AvailableFile
         By source id; a file in an archive opens as its member of `MEMBERS`.
     """
-    files = available_files(archives, [*_PROPERTIES, *PROMOTERS, *_GENE2VEC, *_PAIRS])
+    lists = [id_ for sources in LISTS.values() for id_ in sources]
+    files = available_files(archives, [*_PROPERTIES, *lists, *_GENE2VEC, *_PAIRS])
     for id_ in MEMBERS.keys() & files.keys():
         files[id_] = replace(files[id_], opener=partial(archives.open_member, id_, MEMBERS[id_]))
     return files
@@ -84,8 +92,8 @@ def labelled(files: Mapping[str, AvailableFile]) -> Iterator[Labelled]:
     Yields
     ------
     task, position, name, label
-        Task; row in its file (of the two lists of promoters: in both, one after the other), from
-        0; gene as published; class.
+        Task; row in its file (of two lists: in both, one after the other), from 0; gene as
+        published; class.
 
     Raises
     ------
@@ -95,8 +103,15 @@ def labelled(files: Mapping[str, AvailableFile]) -> Iterator[Labelled]:
     for id_, rule in _PROPERTIES.items():
         for position, label, name in _labels(files.get(id_), rule):
             yield rule.task, position, name, label
-    if all(id_ in files for id_ in PROMOTERS):
-        yield from _promoters(files)
+    for task, sources in LISTS.items():
+        if all(id_ in files for id_ in sources):
+            names = (
+                (label, name)
+                for id_, label in sources.items()
+                for name in _NAMES_OF[task](files[id_])
+            )
+            for position, (label, name) in enumerate(names):
+                yield task, position, name, label
 
 
 def paired(files: Mapping[str, AvailableFile]) -> Iterator[Paired]:
@@ -203,20 +218,38 @@ def _labels(file: AvailableFile | None, rule: _Rule) -> Iterator[tuple[Any, ...]
             raise SourceError(f"{where}: {error}") from None
 
 
-def _promoters(files: Mapping[str, AvailableFile]) -> Iterator[Labelled]:
-    """Ensembl ids, one to a line: the bivalent ones first, as the authors join the lists."""
-    position = 0
-    for id_, label in PROMOTERS.items():
-        file = files[id_]
-        for number, line in text_lines(file.opener, file.path.name):
-            if not (name := line.strip()):
-                continue
-            if not _ENSEMBL.fullmatch(name):
-                raise SourceError(
-                    f"{file.path.name}: line {number} is {name[:40]!r}; expected an Ensembl gene id"
-                )
-            yield "bivalent-vs-unmethylated", position, name, label
-            position += 1
+def _promoters(file: AvailableFile) -> Iterator[str]:
+    """Ensembl ids, one to a line."""
+    for number, line in text_lines(file.opener, file.path.name):
+        if not (name := line.strip()):
+            continue
+        if not _ENSEMBL.fullmatch(name):
+            raise SourceError(
+                f"{file.path.name}: line {number} is {name[:40]!r}; expected an Ensembl gene id"
+            )
+        yield name
+
+
+def _essential(file: AvailableFile) -> Iterator[str]:
+    """Symbols; the ids beside them are missing here and there, and the last line may be empty."""
+    for number, line in text_lines(file.opener, file.path.name):
+        fields = line.split("\t")
+        if number == 1 and fields != _ESSENTIAL:
+            raise SourceError(f"{file.path.name}: line 1 is {line[:80]!r}; expected {_ESSENTIAL}")
+        if number == 1 or not line.strip():
+            continue
+        if len(fields) != len(_ESSENTIAL) or not (name := fields[0].strip()):
+            raise SourceError(
+                f"{file.path.name}: line {number} is {line[:80]!r}; expected {_ESSENTIAL}"
+            )
+        yield name
+
+
+_NAMES_OF: Final[Mapping[str, Callable[[AvailableFile], Iterator[str]]]] = {
+    "bivalent-vs-unmethylated": _promoters,
+    "essential-genes": _essential,
+}
+"""Reads a list of genes, by task."""
 
 
 def _gene2vec(split: str, text: AvailableFile, labels: AvailableFile) -> Iterator[Paired]:

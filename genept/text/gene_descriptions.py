@@ -230,7 +230,7 @@ def _lacking(
 
     def described(name: str) -> str:
         if gene in without_content.get(name, ()):
-            return f"{name} but what says nothing (see docs/recipes.md)"
+            return f"{name} but terms without content (docs/recipes.md)"
         return f"{name} before {days[name]}" if name in days else name
 
     lacking = [

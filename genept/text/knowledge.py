@@ -144,7 +144,7 @@ class KnowledgeSources:
             f"{', '.join(sorted(labels))} asks for {what}, which the packaged Gene Ontology lacks: "
             f"{remedy(FILES_OF_PARTS['go'])}"
             for what, labels in asked.items()
-            if labels and not self._has_goa
+            if labels and not self.has_dates
         ]
         if recipe.writer:
             why = self.statements.missing(recipe.writer)
@@ -155,7 +155,7 @@ class KnowledgeSources:
         """Content hashes of everything that these parts use beyond table `genes`."""
         hashes = {}
         for part in parts:
-            if part == "go" and not self._has_goa:
+            if part == "go" and not self.has_dates:
                 hashes["pyiomica"] = self.archives.catalogue.sources["pyiomica"].sha256
             elif part == WRITTEN:
                 hashes[f"written by {writer}"] = self.statements.sha256(str(writer))
@@ -214,12 +214,13 @@ class KnowledgeSources:
         return Knowledge(genes, facts, releases, without_content)
 
     @property
-    def _has_goa(self) -> bool:
+    def has_dates(self) -> bool:
+        """Whether annotations of the Gene Ontology have evidence and dates here."""
         return all(id_ in self.files for id_ in FILES_OF_PARTS["go"])
 
     def _go(self, genes: pl.DataFrame) -> tuple[pl.DataFrame, str]:
         """Terms of genes, rarest first, by UniProt accession; and whether they say anything."""
-        if self._has_goa:
+        if self.has_dates:
             goa, ontology = self.files["goa-human"], self.files["go-basic"]
             annotations, stated = read_gaf(goa.opener, goa.path.name)
             terms = read_obo(ontology.opener, ontology.path.name)

@@ -99,6 +99,30 @@ def test_lists_of_promoters_label_a_task_only_together(tmp_path):
         gene_properties(files | {page.id: page}, NAMES)
 
 
+def test_essential_genes_and_others_label_a_task_only_together(tmp_path):
+    head = "GENE\tHGNC_ID\tENTREZ_ID\n"
+    core = available_file(tmp_path, "core-essential-genes", head + "TP53\tNA\t\nMYC\tHGNC:2\t2\n")
+    others = available_file(
+        tmp_path, "non-essential-genes", head + "GATA1\tHGNC:3\t3\nNOPE\tNA\t\n\t\t\n"
+    )
+    files = {file.id: file for file in (core, others)}
+    properties = gene_properties(files, NAMES)
+    assert properties.select("task", "position", "label", "input_id", "fate").rows() == [
+        ("essential-genes", 0, "essential", "TP53", "scored"),
+        ("essential-genes", 1, "essential", "MYC", "scored"),
+        ("essential-genes", 2, "non-essential", "GATA1", "scored"),
+        ("essential-genes", 3, "non-essential", "NOPE", "without_gene"),
+    ]
+    assert gene_properties({core.id: core}, NAMES).is_empty()
+    for text, complaint in (
+        ("GENE\n", "line 1 is"),
+        (head + "\tHGNC:2\t2\n", "line 2 is"),
+    ):
+        wrong = available_file(tmp_path, "core-essential-genes", text)
+        with pytest.raises(SourceError, match=f"core-essential-genes.txt: {complaint}"):
+            gene_properties(files | {wrong.id: wrong}, NAMES)
+
+
 def test_clingen_labels_genes_by_scores_that_decide(tmp_path):
     rows = (
         ',Gene/Region,"HI Score"\nR,1q21 region,3 (Sufficient Evidence)\n'
@@ -150,14 +174,16 @@ def test_without_sources_the_tables_are_empty():
 @pytest.mark.skipif(not MIRROR.is_dir(), reason="needs the mirror beside the project")
 def test_labels_of_the_mirror_have_the_published_counts():
     files = {
-        "dosage-sensitive-tfs": "dosage_sensitive_tfs.csv",
-        "bivalent-genes": "bivalent_vs_lys4_only.csv",
-        "tf-range": "long_vs_short_range_tfs.csv",
+        "dosage-sensitive-tfs": "gene_properties/dosage_sensitive_tfs.csv",
+        "bivalent-genes": "gene_properties/bivalent_vs_lys4_only.csv",
+        "tf-range": "gene_properties/long_vs_short_range_tfs.csv",
+        "core-essential-genes": "essential/CEGv2.txt",
+        "non-essential-genes": "essential/NEGv1.txt",
     }
     available = {
         id_: AvailableFile(id_, path, "0" * 64, id_, partial(open_bytes, path, None, path.name))
         for id_, name in files.items()
-        if (path := MIRROR / "gene_properties" / name)
+        if (path := MIRROR / name)
     }
     counted = gene_properties(available, NAMES).group_by("task", "label").len().sort("len").rows()
     assert sorted(counted) == [
@@ -165,6 +191,8 @@ def test_labels_of_the_mirror_have_the_published_counts():
         ("bivalent-vs-lys4", "lys4-only", 77),
         ("dosage-sensitivity", "insensitive", 368),
         ("dosage-sensitivity", "sensitive", 122),
+        ("essential-genes", "essential", 684),
+        ("essential-genes", "non-essential", 927),
         ("tf-range", "long", 46),
         ("tf-range", "short", 130),
     ]

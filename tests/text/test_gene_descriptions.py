@@ -353,7 +353,7 @@ def test_a_recipes_part_is_made_once(lake: Lake, tmp_path):
     assert lake.read(left_out).select("symbol", "reason").rows() == [
         ("G4", "has no go"),
         ("G5", "has no go"),
-        ("G6", "has no go but what says nothing (see docs/recipes.md)"),
+        ("G6", "has no go but terms without content (docs/recipes.md)"),
     ]
     assert rows["symbol"].to_list() == ["G1", "G2", "G3"]
     assert rows["text"][1] == "name of G2. shared by two; common process"

@@ -1,0 +1,6 @@
+"""What is meant to be used from outside this package."""
+
+from .dated_terms import SINCE as SINCE
+from .dated_terms import DatedTermsTask as DatedTermsTask
+from .nested_pairs import NESTED as NESTED
+from .nested_pairs import NestedPairTask as NestedPairTask
