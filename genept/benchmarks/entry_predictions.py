@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from genept.benchmarks.input_tables import LIBRARIES, Representation, TaskInputs
+from genept.benchmarks.resampling import FUSED
 from genept.benchmarks.stored_steps import Step
 from genept.benchmarks.task_base import GeneVectors, Task, constant, random_vectors
 from genept.embeddings import concatenated
@@ -87,6 +88,9 @@ def predicted(
             known = GeneVectors(baseline[0], (), np.empty((0, 0), np.float32), is_control=True)
             yield _marked(task, known, baseline[1])
         return
+    if name == FUSED:
+        yield from _fused(copies, inputs, members)
+        return
     vectors = _vectors(copies, inputs, name, members)
     yield _marked(task, vectors, task.predict(rows, vectors))
     if vectors.is_control:
@@ -98,11 +102,34 @@ def predicted(
     yield _marked(task, dealt, pl.concat(given))
 
 
+def _fused(
+    copies: PartReader, inputs: TaskInputs, members: Sequence[Representation]
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    task, rows = inputs.task, inputs.rows
+    read = [member.read(copies, inputs.genes) for member in members]
+
+    def named(suffix: str = "") -> GeneVectors:
+        empty = np.empty((0, 0), np.float32)
+        return GeneVectors(f"{FUSED}{suffix}", (), empty, is_control=bool(suffix))
+
+    draws = range(task.draws)
+    yield _marked(task, named(), task.predict_fused(rows, read))
+    mixed = (
+        task.predict_fused(rows, [vectors.shuffled(draw) for vectors in read], draw=draw)
+        for draw in draws
+    )
+    yield _marked(task, named("@shuffled"), pl.concat(mixed))
+    given = (task.predict_fused(task.permuted(rows, draw), read, draw=draw) for draw in draws)
+    yield _marked(task, named("@permuted-labels"), pl.concat(given))
+
+
 def further_predictions(
     copies: PartReader, inputs: TaskInputs, name: str, members: Sequence[Representation]
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Predictions by the heads and on the splits that do not decide; of random vectors, several."""
     task, rows = inputs.task, inputs.rows
+    if name == FUSED:
+        return
     if members:
         vectors = _vectors(copies, inputs, name, members)
         if (predictions := task.further(rows, vectors)) is not None:

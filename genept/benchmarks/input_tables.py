@@ -10,6 +10,7 @@ from typing import Final
 
 import polars as pl
 
+from genept.benchmarks.resampling import FUSED
 from genept.benchmarks.task_base import (
     NAMED,
     GeneVectors,
@@ -181,7 +182,8 @@ def entries(
     -------
     list of tuple
         Name and members: a space alone under its id, ``ensemble/<recipe>`` for the spaces of one
-        recipe, ``ensemble/all``, ``tf-idf/<recipe>`` for tasks that take sparse vectors, and
+        recipe, ``ensemble/all``, `resampling.FUSED` of everything with a head each, for tasks that
+        have it, ``tf-idf/<recipe>`` for tasks that take sparse vectors, and
         ``controls`` without a member.
     """
     alone: list[Entry] = [(vectors.name, (vectors,)) for vectors in inputs.spaces]
@@ -200,4 +202,7 @@ def entries(
     texts = {vectors.space.recipe: vectors.texts for vectors in inputs.spaces if vectors.texts}
     takes_sparse = inputs.task.takes_sparse and (slow_controls or not inputs.task.sparse_is_slow)
     sparse = [TermWeights(*of) for of in texts.items() if takes_sparse]
-    return [*alone, *ensembles, *((each.name, (each,)) for each in sparse), ("controls", ())]
+    every = (*inputs.spaces, *sparse)
+    fused: list[Entry] = [(FUSED, every)] if inputs.task.fuses and len(every) > 1 else []
+    controls: list[Entry] = [(each.name, (each,)) for each in sparse]
+    return [*alone, *ensembles, *fused, *controls, ("controls", ())]

@@ -94,11 +94,19 @@ def _confused(task: Task, rows: pl.DataFrame) -> Iterator[NewPart]:
     if not labelled.height:
         return
     counts = [
-        constant(resampling.confusions(part["truth"].to_list(), part["predicted"].to_list()),
+        constant(_confusions(part["truth"].to_list(), part["predicted"].to_list()),
                  representation=part["representation"][0], **_deciding(task))
         for part in labelled.partition_by("representation", maintain_order=True)
     ]  # fmt: skip
     yield NewPart("benchmark_confused", pl.concat(counts), (task.id, task.dataset))
+
+
+def _confusions(truth: Sequence[str], predicted: Sequence[str]) -> pl.DataFrame:
+    """Published and predicted labels, counted; pairs that do not occur have no row."""
+    labels = {"truth": pl.String, "predicted": pl.String}
+    rows = pl.DataFrame({"truth": truth, "predicted": predicted}, schema_overrides=labels)
+    counted = rows.group_by("truth", "predicted").agg(pl.len().cast(pl.Int64).alias("n"))
+    return counted.sort("truth", "predicted")
 
 
 def _spread(part: pl.DataFrame) -> float:

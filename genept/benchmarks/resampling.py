@@ -19,6 +19,9 @@ from genept.benchmarks.scores import N_RESAMPLES, Floats, Indices, Score, group_
 SPARSE: Final = "tf-idf"
 """Begins the name of a control of the texts of one recipe, which the name ends with."""
 
+FUSED: Final = "late-fusion/all"
+"""Name of what is fused of all representations of a task: see `genept.benchmarks.late_fusion`."""
+
 ORDER: Final = ("fold", "unit", "partner")
 """Rows of predictions in this order are the same rows for every representation of a task."""
 
@@ -256,9 +259,11 @@ def is_own_control(name: str, other: str) -> bool:
 
 
 def is_common_control(name: str, other: str) -> bool:
-    """Whether the control `other` is of no single representation, and of no other texts."""
+    """Whether the control `other` is of no single representation, and of no texts but its own."""
     kind, _, recipe = other.partition("/")
-    return "@" not in other and (kind != SPARSE or recipe == name.partition("/")[2])
+    return "@" not in other and (
+        kind != SPARSE or recipe == name.partition("/")[2] or name == FUSED
+    )
 
 
 def paired_differences(
@@ -287,14 +292,3 @@ def paired_differences(
         for pair, row, value in zip(pairs, rows, p.tolist(), strict=True)
     ]
     return pl.DataFrame(table, schema=_SCHEMA, orient="row")
-
-
-def confusions(truth: Sequence[str], predicted: Sequence[str]) -> pl.DataFrame:
-    """Count published and predicted labels.
-
-    Returns rows of truth, predicted and n in order of the labels, of pairs that occur.
-    """
-    labels = {"truth": pl.String, "predicted": pl.String}
-    rows = pl.DataFrame({"truth": truth, "predicted": predicted}, schema_overrides=labels)
-    counted = rows.group_by("truth", "predicted").agg(pl.len().cast(pl.Int64).alias("n"))
-    return counted.sort("truth", "predicted")

@@ -173,6 +173,8 @@ class Task(ABC):
     """Whether sparse vectors are scored, too: its heads read `GeneVectors.features_of`."""
     sparse_is_slow: ClassVar[bool] = False
     """Whether that takes minutes: sparse vectors are then scored on request only."""
+    fuses: ClassVar[bool] = False
+    """Whether it has `predict_fused`, for several representations with a head each."""
     has_families: ClassVar[bool] = False
     """Whether it has a split without relatives, and reads column `families` of its rows."""
 
@@ -218,6 +220,12 @@ class Task(ABC):
             Number of a control's draw: one repeat of the split alone, another for each draw, with
             folds of its own numbers. None: every repeat, and splits that stand beside it always.
         """
+
+    def predict_fused(
+        self, rows: pl.DataFrame, members: Sequence[GeneVectors], *, draw: int | None = None
+    ) -> pl.DataFrame:
+        """Predict from several representations with a head each; for tasks that say `fuses`."""
+        raise NotImplementedError
 
     def further(self, rows: pl.DataFrame, vectors: GeneVectors) -> pl.DataFrame | None:  # noqa: ARG002 - for tasks that have more
         """Predict with heads and on splits that do not decide; None where there are no others."""

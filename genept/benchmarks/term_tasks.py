@@ -5,9 +5,9 @@ strongly the head is penalised, and how vectors are scaled, is chosen inside the
 the same way for every representation; the genes that are held out are scored once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final, NamedTuple, get_args
+from typing import ClassVar, Final
 
 import numpy as np
 import polars as pl
@@ -15,65 +15,23 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
 from genept.benchmarks.fitted_heads import (
-    Features,
-    Scaling,
-    logistic_scores,
     ridge_scores,
     scaled,
-    seen_columns,
+)
+from genept.benchmarks.folded_terms import (
+    OF_CONTROLS,
+    Setting,
+    chosen_setting,
+    cross_validated,
+    fold_truth,
+    folded_terms,
 )
 from genept.benchmarks.gene_tasks import FOLDS, GeneTask
-from genept.benchmarks.influence import ScoredTerm, area, gene_values
+from genept.benchmarks.influence import ScoredTerm, gene_values
+from genept.benchmarks.late_fusion import chosen_members, mean_score
 from genept.benchmarks.task_base import GeneVectors, Labels, predictions
-from genept.datasources import HOLDOUT, TRAINING_FOLDS
 
 HELD_OUT: Final = "publisher-holdout"
-
-STRENGTHS: Final = (0.1, 1.0, 10.0, 100.0)
-"""Values of C, from the strongest penalty to the weakest."""
-
-
-class Setting(NamedTuple):
-    """How a representation is scaled, and how little the head is penalised.
-
-    Parameters
-    ----------
-    scaling
-        As `genept.benchmarks.fitted_heads.scaled` has it.
-    c
-        scikit-learn's C.
-    """
-
-    scaling: Scaling
-    c: float
-
-
-OF_CONTROLS: Final = Setting("standardised", 1.0)
-"""Of vectors and labels that were mixed up: none is better there, so none is chosen."""
-
-
-class FoldedTerm(NamedTuple):
-    """One term: rows of the matrix, whether they are members, and their splits, shape (n,)."""
-
-    name: str
-    rows: NDArray[np.intp]
-    is_member: NDArray[np.bool_]
-    split: NDArray[np.str_]
-
-    @property
-    def is_scorable(self) -> bool:
-        """Whether every split has members and others."""
-        splits = (self.is_member[self.split == split] for split in (*TRAINING_FOLDS, HOLDOUT))
-        return all(members.any() and not members.all() for members in splits)
-
-    def scored(self, x: Features, c: float) -> ScoredTerm:
-        """The genes that are held out, scored by a head fitted on all training folds."""
-        held_out = self.split == HOLDOUT
-        (score,) = scores_of(self, x, (c,), HOLDOUT)
-        rows = self.rows[held_out]
-        return ScoredTerm(
-            self.name, rows, self.is_member[held_out], score, np.zeros(len(rows), np.int64)
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +48,13 @@ class FoldsTask(GeneTask):
     draws: int = 1
     further_draws: int = 0
 
+    scored_by: ClassVar[tuple[str, ...]] = (
+        *GeneTask.scored_by,
+        "genept.benchmarks.folded_terms",
+        "genept.benchmarks.late_fusion",
+    )
     takes_sparse: ClassVar[bool] = True
+    fuses: ClassVar[bool] = True
 
     @property
     def without_labels(self) -> str:
@@ -106,7 +70,7 @@ class FoldsTask(GeneTask):
 
     def unfit(self, rows: pl.DataFrame) -> str | None:
         """Why fewer than two terms can be scored; None if two or more can."""
-        n = len(_terms(rows, sorted(set(rows["ensembl_gene_id"]))))
+        n = len(folded_terms(rows, sorted(set(rows["ensembl_gene_id"]))))
         return None if n > 1 else f"{n} terms have members and others in every split"
 
     def permuted(self, rows: pl.DataFrame, seed: int = 0) -> pl.DataFrame:
@@ -120,6 +84,38 @@ class FoldsTask(GeneTask):
         """Values of held-out genes, whose mean is the area under the curve, over terms."""
         genes = sorted(set(rows["ensembl_gene_id"]))
         _, values = self.areas(rows, vectors, None if draw is None else OF_CONTROLS)
+        return self._predictions(genes, values, draw)
+
+    def predict_fused(
+        self, rows: pl.DataFrame, members: Sequence[GeneVectors], *, draw: int | None = None
+    ) -> pl.DataFrame:
+        """The same for the mean of standardised scores of heads on several representations.
+
+        Which representations take part is chosen on the training folds, over all terms; of a
+        control's draw, all do.
+        """
+        genes = sorted(set(rows["ensembl_gene_id"]))
+        terms = folded_terms(rows, genes)
+        known = {vectors.name: vectors.features_of(genes) for vectors in members}
+        settings, chosen = dict.fromkeys(known, OF_CONTROLS), list(known)
+        if draw is None:
+            found = {name: cross_validated(terms, matrix) for name, matrix in known.items()}
+            settings = {name: setting for name, (setting, _) in found.items()}
+            of_folds = {name: scores for name, (_, scores) in found.items()}
+            chosen = chosen_members(of_folds, fold_truth(terms))
+        scored = []
+        for name in chosen:
+            x = scaled(known[name], settings[name].scaling)
+            scored.append([term.scored(x, settings[name].c) for term in terms])
+        fused = (
+            of_term[0]._replace(score=mean_score([each.score for each in of_term]))
+            for of_term in zip(*scored, strict=True)
+        )
+        return self._predictions(genes, gene_values(fused, len(genes))[1], draw)
+
+    def _predictions(
+        self, genes: Sequence[str], values: NDArray[np.float64], draw: int | None
+    ) -> pl.DataFrame:
         held_out = np.flatnonzero(np.isfinite(values))
         names = [genes[at] for at in held_out]
         return predictions(
@@ -134,83 +130,10 @@ class FoldsTask(GeneTask):
         By default, the setting is chosen inside the training folds.
         """
         genes = sorted(set(rows["ensembl_gene_id"]))
-        terms, matrix = _terms(rows, genes), vectors.features_of(genes)
+        terms, matrix = folded_terms(rows, genes), vectors.features_of(genes)
         scaling, c = setting or chosen_setting(terms, matrix)
         x = scaled(matrix, scaling)
         return gene_values((term.scored(x, c) for term in terms), len(genes))
-
-
-def _terms(rows: pl.DataFrame, genes: Sequence[str]) -> list[FoldedTerm]:
-    """The terms that can be scored, by name; genes of a term by Ensembl id.
-
-    Raises
-    ------
-    ValueError
-        A gene is in two rows of one term: it could be in training and held out.
-    """
-    again = rows.filter(pl.struct("label", "ensembl_gene_id").is_duplicated())
-    if again.height:
-        label, gene = again.select("label", "ensembl_gene_id").row(0)
-        raise ValueError(
-            f"gene {gene} is in more than one row of term {label}: it could be in training and "
-            "held out; expected rows of fate `scored` alone"
-        )
-    ordered = rows.sort("label", "ensembl_gene_id")
-    terms = (
-        FoldedTerm(
-            str(label),
-            np.searchsorted(genes, part["ensembl_gene_id"].to_numpy().astype(np.str_)),
-            part["is_member"].to_numpy().astype(np.bool_),
-            part["split"].to_numpy().astype(np.str_),
-        )
-        for (label,), part in ordered.group_by("label", maintain_order=True)
-    )
-    return [term for term in terms if term.is_scorable]
-
-
-def chosen_setting(terms: Sequence[FoldedTerm], matrix: Features) -> Setting:
-    """The setting whose area, over training folds and terms, is largest; no held-out gene is read.
-
-    Each training fold is scored by a head that was fitted on the other two. Of equal settings, the
-    first.
-    """
-    scores: dict[Setting, float] = {}
-    for scaling in get_args(Scaling):
-        x = scaled(matrix, scaling)
-        areas = [
-            [area(term.is_member[term.split == fold], score)
-             for score in scores_of(term, x, STRENGTHS, fold)]
-            for term in terms
-            for fold in TRAINING_FOLDS
-        ]  # fmt: skip
-        means = np.mean(areas, axis=0).tolist()
-        scores |= {Setting(scaling, c): mean for c, mean in zip(STRENGTHS, means, strict=True)}
-    return max(scores, key=scores.__getitem__)
-
-
-def scores_of(
-    term: FoldedTerm, x: Features, strengths: Sequence[float], test: str
-) -> Iterator[NDArray[np.float64]]:
-    """Scores of the genes of one split, by heads fitted on the training folds without it.
-
-    Parameters
-    ----------
-    term, x
-        The term, and the scaled vectors of all genes.
-    strengths
-        Values of C, rising: each fit starts where the last one ended.
-    test
-        The split that is scored.
-
-    Yields
-    ------
-    NDArray of float64
-        For each C, in the order of the term's genes in that split.
-    """
-    is_test = term.split == test
-    is_training = np.isin(term.split, TRAINING_FOLDS) & ~is_test
-    seen, new = seen_columns(x[term.rows[is_training]], x[term.rows[is_test]])
-    yield from logistic_scores(seen, term.is_member[is_training], new, strengths)
 
 
 @dataclass(frozen=True, kw_only=True)

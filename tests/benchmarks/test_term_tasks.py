@@ -13,7 +13,9 @@ from gene_spaces import GENES as SPACE_GENES
 from gene_spaces import space
 from scipy.sparse import csr_array
 
-from genept.benchmarks import label_tables, term_tasks
+from genept.benchmarks import folded_terms, label_tables, term_tasks
+from genept.benchmarks.fitted_heads import scaled
+from genept.benchmarks.folded_terms import chosen_setting
 from genept.benchmarks.gene_tasks import PropertyTask
 from genept.benchmarks.label_tables import build_labels, fates, fold_properties
 from genept.benchmarks.leaderboard import run_tasks
@@ -21,7 +23,7 @@ from genept.benchmarks.resampling import is_common_control, resampled
 from genept.benchmarks.task_base import GeneVectors, Labels
 from genept.benchmarks.task_registry import TASKS
 from genept.benchmarks.task_scores import controls_of
-from genept.benchmarks.term_tasks import FoldsTask, chosen_setting, scaled
+from genept.benchmarks.term_tasks import FoldsTask
 from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives, AvailableFile
 from genept.datasources.download.mirrors import SourceLocations
@@ -102,16 +104,17 @@ def test_permuted_labels_keep_the_members_of_every_split():
 
 def test_no_head_learns_from_a_gene_that_it_scores_or_that_is_held_out(monkeypatch):
     fitted = []
-    real = term_tasks.logistic_scores
+    real = folded_terms.logistic_scores
 
     def watched(x, is_positive, test, strengths):
         fitted.append(({int(row[-1]) for row in x}, {int(row[-1]) for row in test}, strengths))
         return real(x, is_positive, test, strengths)
 
-    monkeypatch.setattr(term_tasks, "logistic_scores", watched)
+    monkeypatch.setattr(folded_terms, "logistic_scores", watched)
     # The last column is the number of the gene: what is seen of a matrix says of which genes.
-    monkeypatch.setattr(term_tasks, "seen_columns", lambda training, test: (training, test))
+    monkeypatch.setattr(folded_terms, "seen_columns", lambda training, test: (training, test))
     monkeypatch.setattr(term_tasks, "scaled", lambda matrix, _: matrix)
+    monkeypatch.setattr(folded_terms, "scaled", lambda matrix, _: matrix)
     numbered = vectors().matrix.copy()
     numbered[:, -1] = range(N)
     given = GeneVectors("planted/text", tuple(GENES), numbered)
@@ -122,13 +125,13 @@ def test_no_head_learns_from_a_gene_that_it_scores_or_that_is_held_out(monkeypat
     for genes, scored, strengths in chosen_on:
         assert not genes & held_out
         assert not scored & (held_out | genes)
-        assert strengths == term_tasks.STRENGTHS
+        assert strengths == folded_terms.STRENGTHS
         assert len(genes) == N / 2, "two of three training folds"
     assert last[0] == set(range(N)) - held_out
     assert last[1] == held_out
     fitted.clear()
     TASK.predict(rows({"GO:1": MEMBER["GO:1"]}), given.shuffled(), draw=0)
-    assert [strengths for *_, strengths in fitted] == [(term_tasks.OF_CONTROLS.c,)]
+    assert [strengths for *_, strengths in fitted] == [(folded_terms.OF_CONTROLS.c,)]
 
 
 def test_labels_of_held_out_genes_do_not_choose_the_setting():
@@ -190,7 +193,7 @@ def test_c_means_the_same_for_both_scalings_and_any_number_of_columns():
 def test_a_representation_whose_scale_hides_what_it_knows_is_standardised():
     given = vectors(3.0).matrix.copy()
     given[:, 2:] *= 40
-    terms = term_tasks._terms(rows(), GENES)
+    terms = folded_terms.folded_terms(rows(), GENES)
     assert chosen_setting(terms, given).scaling == "standardised"
 
 
