@@ -44,7 +44,7 @@ PENALTIES: Final = (10.0, 1.0, 0.1, 0.01)
 products: they mean the same for all numbers of rows and dimensions."""
 
 MOST_STEPS: Final = 100
-TOLERANCE: Final = 1e-9
+TOLERANCE: Final = 1e-8
 """Steps of conjugate gradients, and the share of the squared residual at which they end."""
 
 LEFT_OUT: Final = (4_000, 100)
@@ -280,19 +280,19 @@ def _sparse_ridge_scores(x: Any, y: Matrix, test: Any) -> Matrix:
 
 def _solved(x: Any, y: Matrix, test: Any, penalty: float) -> Matrix:
     """Predictions of `test` by a ridge without centring, but for the mean of `y`."""
-    share = y.mean(axis=0, dtype=np.float64)
-    rest = y - share
+    share = y.mean(axis=0, dtype=np.float64).astype(np.float32)
+    x, rest = x.astype(np.float32), y.astype(np.float32) - share
     unknown, step = np.zeros_like(rest), rest.copy()
     size = start = (rest**2).sum(axis=0)
     for _ in range(MOST_STEPS):
         if (size <= TOLERANCE * start).all():
             break
-        turned = x @ (x.T @ step) + penalty * step
-        along = size / np.maximum((step * turned).sum(axis=0), np.finfo(np.float64).tiny)
+        turned = x @ (x.T @ step) + np.float32(penalty) * step
+        along = size / np.maximum((step * turned).sum(axis=0), np.finfo(np.float32).tiny)
         unknown += along * step
         rest = rest - along * turned
         left = (rest**2).sum(axis=0)
-        step = rest + left / np.maximum(size, np.finfo(np.float64).tiny) * step
+        step = rest + left / np.maximum(size, np.finfo(np.float32).tiny) * step
         size = left
     scores: Matrix = (test @ (x.T @ unknown) + share).astype(np.float32)
     return scores

@@ -4,7 +4,7 @@ What is predicted from each is `genept.benchmarks.entry_predictions`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -202,7 +202,8 @@ def entries(
     texts = {vectors.space.recipe: vectors.texts for vectors in inputs.spaces if vectors.texts}
     takes_sparse = inputs.task.takes_sparse and (slow_controls or not inputs.task.sparse_is_slow)
     sparse = [TermWeights(*of) for of in texts.items() if takes_sparse]
-    every = (*inputs.spaces, *sparse)
+    characters = (replace(each, characters=True) for each in sparse if inputs.task.fuses)
+    every = (*inputs.spaces, *sparse, *characters)
     fused: list[Entry] = [(FUSED, every)] if inputs.task.fuses and len(every) > 1 else []
     controls: list[Entry] = [(each.name, (each,)) for each in sparse]
     return [*alone, *ensembles, *fused, *controls, ("controls", ())]

@@ -16,7 +16,7 @@ import polars as pl
 from genept.benchmarks import resampling
 from genept.benchmarks.entry_predictions import prediction_step
 from genept.benchmarks.input_tables import SpaceVectors, TaskInputs, entries, task_inputs
-from genept.benchmarks.scores import Score
+from genept.benchmarks.scores import Score, confusions
 from genept.benchmarks.stored_steps import Advance, Step, run_steps
 from genept.benchmarks.task_base import Labels, Task, constant
 from genept.benchmarks.task_registry import all_tasks
@@ -94,19 +94,11 @@ def _confused(task: Task, rows: pl.DataFrame) -> Iterator[NewPart]:
     if not labelled.height:
         return
     counts = [
-        constant(_confusions(part["truth"].to_list(), part["predicted"].to_list()),
+        constant(confusions(part["truth"].to_list(), part["predicted"].to_list()),
                  representation=part["representation"][0], **_deciding(task))
         for part in labelled.partition_by("representation", maintain_order=True)
     ]  # fmt: skip
     yield NewPart("benchmark_confused", pl.concat(counts), (task.id, task.dataset))
-
-
-def _confusions(truth: Sequence[str], predicted: Sequence[str]) -> pl.DataFrame:
-    """Published and predicted labels, counted; pairs that do not occur have no row."""
-    labels = {"truth": pl.String, "predicted": pl.String}
-    rows = pl.DataFrame({"truth": truth, "predicted": predicted}, schema_overrides=labels)
-    counted = rows.group_by("truth", "predicted").agg(pl.len().cast(pl.Int64).alias("n"))
-    return counted.sort("truth", "predicted")
 
 
 def _spread(part: pl.DataFrame) -> float:

@@ -5,11 +5,12 @@ of the statistic are the interval. A score that is undefined is refused, so that
 holds a NaN. Scores of stored predictions are in `genept.benchmarks.resampling`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
@@ -282,3 +283,11 @@ CLASSIFICATION_METRICS: Final[dict[str, Callable[[Indices], float]]] = {
     "macro_f1": lambda confusion: float(_rates(confusion)[2].mean()),
 }
 """Metrics by name, each a function of the confusion table (rows true, columns predicted)."""
+
+
+def confusions(truth: Sequence[str], predicted: Sequence[str]) -> pl.DataFrame:
+    """Published and predicted labels, counted; pairs that do not occur have no row."""
+    labels = {"truth": pl.String, "predicted": pl.String}
+    rows = pl.DataFrame({"truth": truth, "predicted": predicted}, schema_overrides=labels)
+    counted = rows.group_by("truth", "predicted").agg(pl.len().cast(pl.Int64).alias("n"))
+    return counted.sort("truth", "predicted")

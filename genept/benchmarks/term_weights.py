@@ -6,7 +6,7 @@ low-rank form, LSA, is a space like others, in `genept.text.local.baselines`.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -23,6 +23,15 @@ NAME_ONLY: Final = "minilm-l6-v2/name"
 MIN_TEXTS = 2
 """A term of one text only ties it to no other."""
 
+WORDS: Final[dict[str, Any]] = {"min_df": MIN_TEXTS, "dtype": np.float64}
+CHARACTERS: Final[dict[str, Any]] = {
+    "analyzer": "char_wb",
+    "ngram_range": (3, 5),
+    "min_df": 5,
+    "dtype": np.float32,
+}
+"""What counts runs of characters instead of words."""
+
 
 @dataclass(frozen=True)
 class TermWeights:
@@ -34,15 +43,18 @@ class TermWeights:
         The recipe, as in the ids of spaces.
     part
         Its part of table `gene_descriptions`.
+    characters
+        Whether runs of three to five characters of words count, instead of words.
     """
 
     recipe: str
     part: Part
+    characters: bool = False
 
     @property
     def name(self) -> str:
         """Name of the representation."""
-        return f"{SPARSE}/{self.recipe}"
+        return f"{SPARSE}{'-characters' * self.characters}/{self.recipe}"
 
     def read(self, copies: PartReader, genes: Sequence[str]) -> GeneVectors:
         """The weights of these genes: rows of unit length, the logarithm of counts.
@@ -50,7 +62,7 @@ class TermWeights:
         Terms and how common they are, are those of every text of the recipe, without any label.
         """
         rows = copies.read(self.part, ["ensembl_gene_id", "text"]).sort("ensembl_gene_id")
-        counted = TfidfVectorizer(sublinear_tf=True, min_df=MIN_TEXTS, dtype=np.float64)
+        counted = TfidfVectorizer(sublinear_tf=True, **(CHARACTERS if self.characters else WORDS))
         weights = csr_array(counted.fit_transform(rows["text"].to_list()))
         known = tuple(rows["ensembl_gene_id"])
         return GeneVectors(self.name, known, weights, is_control=True).within(genes)

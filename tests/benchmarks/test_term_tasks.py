@@ -298,11 +298,13 @@ def test_term_weights_stand_beside_the_spaces_of_their_recipe_as_a_control(lake)
     is_control = dict(results.select("representation", "is_control").iter_rows())
     assert is_control == {
         "good/text": False, "good/text@shuffled": True, "good/text@permuted-labels": True,
-        "tf-idf/text": True, "random-384": True,
+        "late-fusion/all": False, "late-fusion/all@shuffled": True,
+        "late-fusion/all@permuted-labels": True, "tf-idf/text": True, "random-384": True,
     }  # fmt: skip
     assert remarks["f/leaky/go"] == "it states the answer: go"
     value = dict(results.select("representation", "value").iter_rows())
     assert value["tf-idf/text"] > 0.7 > value["random-384"], "GO:1 is in the texts"
+    assert value["late-fusion/all"] > 0.7 > value["late-fusion/all@shuffled"]
     assert "tf-idf/text" in controls_of("good/text", is_control)
     assert not is_common_control("good/other", "tf-idf/text")
     assert "tf-idf/text" not in controls_of("good/other", is_control | {"good/other": False})

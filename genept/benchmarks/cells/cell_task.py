@@ -31,8 +31,8 @@ from genept.benchmarks.cells.cell_types import (
 )
 from genept.benchmarks.cells.zero_shot import ZERO_SHOT, zero_shot_rows
 from genept.benchmarks.input_tables import LIBRARIES
-from genept.benchmarks.resampling import confusions, paired_differences, resampled_labels, rivals
-from genept.benchmarks.scores import Indices
+from genept.benchmarks.resampling import paired_differences, resampled_labels, rivals
+from genept.benchmarks.scores import Indices, confusions
 from genept.benchmarks.task_base import constant
 from genept.embeddings import (
     CollectionParts,
