@@ -44,7 +44,7 @@ PENALTIES: Final = (10.0, 1.0, 0.1, 0.01)
 products: they mean the same for all numbers of rows and dimensions."""
 
 MOST_STEPS: Final = 100
-TOLERANCE: Final = 1e-8
+TOLERANCE: Final = 1e-9
 """Steps of conjugate gradients, and the share of the squared residual at which they end."""
 
 LEFT_OUT: Final = (4_000, 100)
