@@ -203,7 +203,7 @@ def entries(
     takes_sparse = inputs.task.takes_sparse and (slow_controls or not inputs.task.sparse_is_slow)
     sparse = [TermWeights(*of) for of in texts.items() if takes_sparse]
     characters = (replace(each, characters=True) for each in sparse if inputs.task.fuses)
-    every = (*inputs.spaces, *sparse, *characters)
+    every: tuple[Representation, ...] = (*inputs.spaces, *sparse, *characters)
     fused: list[Entry] = [(FUSED, every)] if inputs.task.fuses and len(every) > 1 else []
     controls: list[Entry] = [(each.name, (each,)) for each in sparse]
     return [*alone, *ensembles, *fused, *controls, ("controls", ())]

@@ -116,7 +116,7 @@ class FoldsTask(GeneTask):
     def _predictions(
         self, genes: Sequence[str], values: NDArray[np.float64], draw: int | None
     ) -> pl.DataFrame:
-        held_out = np.flatnonzero(np.isfinite(values))
+        held_out = np.flatnonzero(np.isfinite(values)).tolist()
         names = [genes[at] for at in held_out]
         return predictions(
             self.model, self.clean, draw or 0, names, [""] * len(names), score=values[held_out]
