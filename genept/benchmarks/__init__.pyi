@@ -5,7 +5,6 @@ from .cells import score_collections as score_collections
 from .input_tables import SpaceVectors as SpaceVectors
 from .label_tables import build_labels as build_labels
 from .label_tables import fates as fates
-from .leaderboard import run_tasks as run_tasks
 from .program_task import activity_of_programs as activity_of_programs
 from .program_task import programs_of_spaces as programs_of_spaces
 from .reports import NAME_ALONE as NAME_ALONE
@@ -25,6 +24,7 @@ from .reports import text_gains as text_gains
 from .reports import unavailable_in_words as unavailable_in_words
 from .resampling import SPARSE as SPARSE
 from .resampling import resampled_labels as resampled_labels
+from .runs import run_tasks as run_tasks
 from .scores import Floats as Floats
 from .scores import Indices as Indices
 from .scores import Score as Score

@@ -1,6 +1,6 @@
 """Which representations take part in a task, and on which genes.
 
-What is predicted from each is `genept.benchmarks.entry_predictions`.
+What is predicted from each is `genept.benchmarks.runs.entry_predictions`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """Scores of stored predictions under resampling of their genes, and paired differences.
 
 Representations of a task share the resamples. Differences are corrected over all tasks in
-`genept.benchmarks.leaderboard`. Other intervals are in `genept.benchmarks.scores`.
+`genept.benchmarks.runs.leaderboard`. Other intervals are in `genept.benchmarks.scores`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ SPARSE: Final = "tf-idf"
 """Begins the name of a control of the texts of one recipe, which the name ends with."""
 
 FUSED: Final = "late-fusion/all"
-"""Name of what is fused of all representations of a task: see `genept.benchmarks.late_fusion`."""
+"""Name of the late fusion of all representations of a task."""
 
 ORDER: Final = ("fold", "unit", "partner")
 """Rows of predictions in this order are the same rows for every representation of a task."""

@@ -3,7 +3,8 @@
 The objective is scikit-learn's, C times the sum of losses and half the squared weights, without a
 penalty of the intercept; there is less to do around each of thousands of small fits. Of many rows
 the columns are first turned so that the objective curves alike in all directions: the optimum is
-the same, in a fraction of the steps. What is fitted on what is `genept.benchmarks.fitted_heads`.
+the same, in a fraction of the steps. What is fitted on what
+is `genept.benchmarks.fitted_heads`.
 """
 
 from collections.abc import Callable

@@ -14,7 +14,7 @@ from genept.benchmarks.gene_tasks import KindTask, PropertyTask
 from genept.benchmarks.pair_tasks import DISJOINT, InteractionTask, PairTask
 from genept.benchmarks.split_tasks import NESTED, SINCE, DatedTermsTask, NestedPairTask
 from genept.benchmarks.task_base import Task
-from genept.benchmarks.term_tasks import FoldsTask, MembershipTask
+from genept.benchmarks.terms import FoldsTask, MembershipTask
 from genept.common import Plugin, SourceError, console, plugins_of
 
 KINDS: Final[Mapping[str, Callable[..., Task]]] = {

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from gene_spaces import GENES, YES, N, space
 
-from genept.benchmarks.leaderboard import run_tasks
+from genept.benchmarks.runs.leaderboard import run_tasks
 from genept.benchmarks.task_base import Labels
 
 GUIDE = Path(__file__).parents[2] / "CONTRIBUTING.md"

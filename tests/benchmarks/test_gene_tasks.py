@@ -39,7 +39,7 @@ from genept.benchmarks.pair_tasks import (
 from genept.benchmarks.resampling import resampled
 from genept.benchmarks.task_base import FREQUENCY, MAJORITY, GeneVectors, Labels, random_vectors
 from genept.benchmarks.task_registry import TASKS
-from genept.benchmarks.term_tasks import MembershipTask
+from genept.benchmarks.terms.term_tasks import MembershipTask
 from genept.datasources import GENE_PAIRS, LIGAND_RECEPTOR, PROTEIN_PAIRS
 from genept.storage import Part
 

@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from genept.benchmarks.late_fusion import chosen_members, mean_score
 from genept.benchmarks.resampling import FUSED, is_common_control
 from genept.benchmarks.task_base import GeneVectors
-from genept.benchmarks.term_tasks import FoldsTask
+from genept.benchmarks.terms.late_fusion import chosen_members, mean_score
+from genept.benchmarks.terms.term_tasks import FoldsTask
 
 TASK = FoldsTask(id="f", dataset="folds", title="f")
 SPLITS = ("cv_fold1", "cv_fold2", "cv_fold3", "holdout")

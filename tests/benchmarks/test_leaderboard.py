@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 from gene_spaces import GENES, YES, N, space
 
-from genept.benchmarks import entry_predictions
 from genept.benchmarks.gene_tasks import PropertyTask
-from genept.benchmarks.leaderboard import run_tasks
 from genept.benchmarks.resampling import resampled
+from genept.benchmarks.runs import entry_predictions
+from genept.benchmarks.runs.leaderboard import run_tasks
 from genept.benchmarks.task_base import Labels, random_vectors
 from genept.release.staging import collections_in
 from genept.schema.tables import TABLES

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from genept.benchmarks.gene_tasks import SHUFFLED, PropertyTask
-from genept.benchmarks.leaderboard import corrected
 from genept.benchmarks.resampling import paired_differences, resampled
+from genept.benchmarks.runs.leaderboard import corrected
 from genept.benchmarks.task_base import GeneVectors
 from genept.benchmarks.task_scores import ablations, leaks, recipe_steps
 from genept.text.local.baselines import LSA

@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from genept.benchmarks.leaderboard import corrected
 from genept.benchmarks.resampling import paired_differences, resampled
+from genept.benchmarks.runs.leaderboard import corrected
 from genept.benchmarks.task_base import GeneVectors
 from genept.benchmarks.task_registry import TASKS
 from genept.benchmarks.task_scores import ablations, leaks

@@ -13,7 +13,6 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from genept.benchmarks.leaderboard import corrected, holm
 from genept.benchmarks.reports.leaderboard_figures import in_words
 from genept.benchmarks.resampling import (
     METRICS,
@@ -22,6 +21,7 @@ from genept.benchmarks.resampling import (
     resampled,
     resampled_labels,
 )
+from genept.benchmarks.runs.leaderboard import corrected, holm
 from genept.benchmarks.scores import CLASSIFICATION_METRICS
 from genept.benchmarks.task_base import predictions
 

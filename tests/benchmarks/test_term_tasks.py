@@ -13,17 +13,18 @@ from gene_spaces import GENES as SPACE_GENES
 from gene_spaces import space
 from scipy.sparse import csr_array
 
-from genept.benchmarks import folded_terms, label_tables, term_tasks
+from genept.benchmarks import label_tables, term_tasks
 from genept.benchmarks.fitted_heads import scaled
-from genept.benchmarks.folded_terms import chosen_setting
 from genept.benchmarks.gene_tasks import PropertyTask
 from genept.benchmarks.label_tables import build_labels, fates, fold_properties
-from genept.benchmarks.leaderboard import run_tasks
 from genept.benchmarks.resampling import is_common_control, resampled
+from genept.benchmarks.runs.leaderboard import run_tasks
 from genept.benchmarks.task_base import GeneVectors, Labels
 from genept.benchmarks.task_registry import TASKS
 from genept.benchmarks.task_scores import controls_of
-from genept.benchmarks.term_tasks import FoldsTask
+from genept.benchmarks.terms import folded_terms
+from genept.benchmarks.terms.folded_terms import chosen_setting
+from genept.benchmarks.terms.term_tasks import FoldsTask
 from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives, AvailableFile
 from genept.datasources.download.mirrors import SourceLocations

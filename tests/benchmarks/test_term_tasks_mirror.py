@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from installations import PROJECT, storage_settings
 
-from genept.benchmarks.leaderboard import run_tasks
+from genept.benchmarks.runs.leaderboard import run_tasks
 from genept.benchmarks.task_base import Labels
 from genept.benchmarks.task_registry import TASKS
 from genept.client.platform import Platform

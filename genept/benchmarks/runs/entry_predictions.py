@@ -1,7 +1,7 @@
 """What is predicted from each entry of a task and from its controls: a step that is stored.
 
 Which entries there are is `genept.benchmarks.input_tables`; the steps are run, in several
-processes, by `genept.benchmarks.stored_steps`.
+processes, by `genept.benchmarks.runs.stored_steps`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,13 @@ import polars as pl
 
 from genept.benchmarks.input_tables import LIBRARIES, Representation, TaskInputs
 from genept.benchmarks.resampling import FUSED
-from genept.benchmarks.stored_steps import Step
+from genept.benchmarks.runs.stored_steps import Step
 from genept.benchmarks.task_base import GeneVectors, Task, constant, random_vectors
 from genept.embeddings import concatenated
 from genept.storage import NewPart, Origin, PartReader
 
 _CODE: Final = (
-    "genept.benchmarks.entry_predictions",
+    "genept.benchmarks.runs.entry_predictions",
     "genept.benchmarks.term_weights",
     "genept.text.local.baselines",
 )

@@ -14,10 +14,10 @@ import numpy as np
 import polars as pl
 
 from genept.benchmarks import resampling
-from genept.benchmarks.entry_predictions import prediction_step
 from genept.benchmarks.input_tables import SpaceVectors, TaskInputs, entries, task_inputs
+from genept.benchmarks.runs.entry_predictions import prediction_step
+from genept.benchmarks.runs.stored_steps import Advance, Step, run_steps
 from genept.benchmarks.scores import Score, confusions
-from genept.benchmarks.stored_steps import Advance, Step, run_steps
 from genept.benchmarks.task_base import Labels, Task, constant
 from genept.benchmarks.task_registry import all_tasks
 from genept.common import Workers
@@ -27,7 +27,7 @@ from genept.storage import Lake, NewPart, Origin, Part, PartReader
 LEVEL: Final = 0.05
 
 _CODE: Final = (
-    "genept.benchmarks.leaderboard",
+    "genept.benchmarks.runs.leaderboard",
     "genept.benchmarks.influence",
     "genept.benchmarks.resampling",
     "genept.benchmarks.scores",

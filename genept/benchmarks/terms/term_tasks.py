@@ -14,11 +14,11 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
-from genept.benchmarks.fitted_heads import (
-    ridge_scores,
-    scaled,
-)
-from genept.benchmarks.folded_terms import (
+from genept.benchmarks.fitted_heads import ridge_scores, scaled
+from genept.benchmarks.gene_tasks import FOLDS, GeneTask
+from genept.benchmarks.influence import ScoredTerm, gene_values
+from genept.benchmarks.task_base import GeneVectors, Labels, predictions
+from genept.benchmarks.terms.folded_terms import (
     OF_CONTROLS,
     Setting,
     chosen_setting,
@@ -26,10 +26,7 @@ from genept.benchmarks.folded_terms import (
     fold_truth,
     folded_terms,
 )
-from genept.benchmarks.gene_tasks import FOLDS, GeneTask
-from genept.benchmarks.influence import ScoredTerm, gene_values
-from genept.benchmarks.late_fusion import chosen_members, mean_score
-from genept.benchmarks.task_base import GeneVectors, Labels, predictions
+from genept.benchmarks.terms.late_fusion import chosen_members, mean_score
 
 HELD_OUT: Final = "publisher-holdout"
 
@@ -41,6 +38,12 @@ class FoldsTask(GeneTask):
     Logistic regression of every term on the genes of its training folds, scored on the genes that
     are held out: area under the ROC curve, mean over terms. Intervals draw genes, for all terms at
     once.
+
+    Parameters
+    ----------
+    metrics, clean, draws, further_draws
+        As in `genept.benchmarks.task_base.Task`: a mean over many terms hardly moves from draw to
+        draw.
     """
 
     metrics: tuple[str, ...] = ("mean_auroc",)
@@ -50,8 +53,8 @@ class FoldsTask(GeneTask):
 
     scored_by: ClassVar[tuple[str, ...]] = (
         *GeneTask.scored_by,
-        "genept.benchmarks.folded_terms",
-        "genept.benchmarks.late_fusion",
+        "genept.benchmarks.terms.folded_terms",
+        "genept.benchmarks.terms.late_fusion",
     )
     takes_sparse: ClassVar[bool] = True
     fuses: ClassVar[bool] = True
@@ -142,6 +145,11 @@ class MembershipTask(GeneTask):
 
     Ridge regression on all terms at once, five folds of genes, vectors standardised, the penalty
     chosen on the training genes. Intervals draw genes, for all terms at once.
+
+    Parameters
+    ----------
+    smallest, largest
+        Number of genes of a term from which and up to which it is scored.
     """
 
     smallest: int = 20

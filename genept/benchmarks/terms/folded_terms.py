@@ -2,7 +2,7 @@
 
 How strongly the head is penalised, and how vectors are scaled, is chosen inside the training folds,
 in the same way for every representation; the genes that are held out are scored once. The task is
-`genept.benchmarks.term_tasks.FoldsTask`.
+`genept.benchmarks.terms.term_tasks.FoldsTask`.
 """
 
 from collections.abc import Iterator, Sequence
