@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from installations import PROJECT, storage_settings
 
+from genept.benchmarks.resampling import FUSED
 from genept.benchmarks.runs.leaderboard import run_tasks
 from genept.benchmarks.task_base import Labels
 from genept.benchmarks.task_registry import TASKS
@@ -77,13 +78,19 @@ def test_plain_words_reach_the_bars_on_the_genes_that_are_held_out(
     of_summary = pl.col("ensembl_gene_id").is_in(summarised.to_list())
     labels = Labels(labels.properties.filter(of_summary), labels.pairs)
     parts, _ = run_tasks(platform.lake, labels, entrants, tasks=tasks)
-    results = platform.lake.read([part for part in parts if part.table == "benchmark_results"])
+    results, compared = (
+        platform.lake.read([part for part in parts if part.table == table])
+        for table in ("benchmark_results", "benchmark_comparisons")
+    )
     for id_, (bar, bar_of_lsa) in BARS.items():
         rows = results.filter(task=id_)
         value = dict(rows.select("representation", "value").iter_rows())
         assert value[f"tf-idf/{WHOLE}"] >= bar
         assert value[f"lsa-384/{CUT}"] >= bar_of_lsa
         chance = [name for name in value if "@" in name or name.startswith("random")]
-        assert len(chance) == 5
+        assert len(chance) == 7
         assert all(0.45 < value[control] < 0.55 for control in chance)
         assert rows["n"].n_unique() == 1, "all are scored on the same genes"
+        pair = {"representation": FUSED, "other": f"tf-idf/{WHOLE}"}
+        (gain,) = compared.filter(task=id_, **pair).iter_rows(named=True)
+        assert gain["ci_low"] > 0, "what is fused is ahead of plain words"
