@@ -5,8 +5,8 @@ from .cells import score_collections as score_collections
 from .input_tables import SpaceVectors as SpaceVectors
 from .label_tables import build_labels as build_labels
 from .label_tables import fates as fates
-from .program_task import activity_of_programs as activity_of_programs
-from .program_task import programs_of_spaces as programs_of_spaces
+from .programs import activity_of_programs as activity_of_programs
+from .programs import programs_of_spaces as programs_of_spaces
 from .reports import NAME_ALONE as NAME_ALONE
 from .reports import MeanDifference as MeanDifference
 from .reports import ReportFigure as ReportFigure

@@ -6,9 +6,14 @@ import pytest
 import scipy.sparse as sp
 from scipy.stats import fisher_exact
 
-from genept.benchmarks.gene_programs import activity, enrichment, find_programs, is_enriched
 from genept.benchmarks.input_tables import SpaceVectors
-from genept.benchmarks.program_task import TASK, program_activity, space_programs
+from genept.benchmarks.programs.gene_programs import (
+    activity,
+    enrichment,
+    find_programs,
+    is_enriched,
+)
+from genept.benchmarks.programs.program_task import TASK, program_activity, space_programs
 from genept.benchmarks.task_base import GeneVectors
 
 N, N_PROGRAMS = 400, 4

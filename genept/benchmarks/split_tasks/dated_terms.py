@@ -1,7 +1,7 @@
 """Membership in terms, split by time: learnt from earlier annotations, scored on later ones.
 
 Dates are those of Gene Ontology's annotations (GAF, column 14). Membership without dates is in
-`genept.benchmarks.term_tasks`.
+`genept.benchmarks.terms.term_tasks`.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from genept.benchmarks.fitted_heads import ridge_scores, scaled
 from genept.benchmarks.gene_tasks import FOLDS
 from genept.benchmarks.influence import ScoredTerm, gene_values
 from genept.benchmarks.task_base import GeneVectors, predictions
-from genept.benchmarks.term_tasks import MembershipTask
+from genept.benchmarks.terms import MembershipTask
 
 SINCE: Final = "5-fold-genes-annotated-since"
 BEFORE: Final = "5-fold-genes-annotated-before"
@@ -56,7 +56,7 @@ class DatedTermsTask(MembershipTask):
     fewest_new: int = 10
 
     scored_by: ClassVar[tuple[str, ...]] = (
-        *MembershipTask.scored_by, "genept.benchmarks.term_tasks"
+        *MembershipTask.scored_by, "genept.benchmarks.terms.term_tasks"
     )  # fmt: skip
 
     @property

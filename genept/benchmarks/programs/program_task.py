@@ -1,7 +1,7 @@
 """Gene programs of every space in the lake: members, shared terms, activity in cells.
 
 The score is the share of programs whose genes share a term; the control is clusters of the same
-sizes of genes drawn at random. Programs are computed in `genept.benchmarks.gene_programs`.
+sizes of genes drawn at random. Programs are computed in `genept.benchmarks.programs.gene_programs`.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,9 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from genept.benchmarks.gene_programs import (
+from genept.benchmarks.input_tables import LIBRARIES, SpaceVectors
+from genept.benchmarks.label_tables import MEMBERSHIPS
+from genept.benchmarks.programs.gene_programs import (
     DEALS,
     KEPT,
     LEVEL,
@@ -23,8 +25,6 @@ from genept.benchmarks.gene_programs import (
     find_programs,
     is_enriched,
 )
-from genept.benchmarks.input_tables import LIBRARIES, SpaceVectors
-from genept.benchmarks.label_tables import MEMBERSHIPS
 from genept.benchmarks.scores import mean_score
 from genept.benchmarks.task_base import GeneVectors, constant
 from genept.embeddings import (
@@ -42,8 +42,8 @@ SPLIT: Final = "size-matched-clusters"
 _CODE: Final = (
     "genept.benchmarks.scores",
     "genept.benchmarks.task_base",
-    "genept.benchmarks.gene_programs",
-    "genept.benchmarks.program_task",
+    "genept.benchmarks.programs.gene_programs",
+    "genept.benchmarks.programs.program_task",
     "genept.embeddings.pooling",
     "genept.schema.tables",
 )
