@@ -6,9 +6,16 @@ from itertools import chain
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
 from assets.declarations import declared, declared_outs
-from assets.results import Context, PlatformResource, TableResult, TableResults, table_result
+from assets.results import (
+    Context,
+    PlatformResource,
+    TableResult,
+    TableResults,
+    table_result,
+    table_results,
+)
 from assets.sources import source_key
-from genept.client import Platform, probe_parts, statement_parts
+from genept.client import Platform, edit_parts, probe_parts, statement_parts
 from genept.storage import StoredTable
 from genept.text import FILES_OF_PARTS
 
@@ -44,6 +51,14 @@ def written_statements(context: Context, platform: PlatformResource) -> TableRes
 def language_model_probes(platform: PlatformResource) -> TableResult:
     """How every language model in use did in the probes."""
     return table_result(platform.lake.assemble("language_model_probes", probe_parts(platform)))
+
+
+@dg.multi_asset(outs=declared_outs(["description_edits", "edit_forgetting"]))
+def description_edits(platform: PlatformResource) -> TableResults:
+    """Edits of descriptions that were tried, and what was forgotten by those that were kept."""
+    yield from table_results(
+        platform.lake, ["description_edits", "edit_forgetting"], edit_parts(platform)
+    )
 
 
 def _forecasts(platform: Platform, descriptions: StoredTable) -> dict[str, dg.MetadataValue]:

@@ -11,6 +11,7 @@ import polars as pl
 import typer
 from rich.markup import escape
 
+from genept.cli.editing_commands import edit
 from genept.cli.lookup_commands import describe, recipes
 from genept.cli.writing_commands import write
 from genept.client import Installation, load_table, open_releases
@@ -43,6 +44,7 @@ genes = typer.Typer(
 genes.command()(describe)
 genes.command()(recipes)
 genes.command()(write)
+genes.command()(edit)
 sources = typer.Typer(no_args_is_help=True, help="Public sources: list, fetch, check for changes.")
 answer = open_console(soft_wrap=True)
 

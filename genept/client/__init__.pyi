@@ -13,6 +13,13 @@ from .catalogue_page import publish_tables as publish_tables
 from .catalogue_page import release_site as release_site
 from .comparison_page import COMPARISON as COMPARISON
 from .comparison_page import render_comparison as render_comparison
+from .description_editing import REWARDED as REWARDED
+from .description_editing import edit_on as edit_on
+from .description_editing import next_name as next_name
+from .description_editing import register_edited as register_edited
+from .edit_records import EditReport as EditReport
+from .edit_records import edit_parts as edit_parts
+from .edit_records import keep_edits as keep_edits
 from .games_page import GAMES as GAMES
 from .games_page import render_games as render_games
 from .generated_texts import probe_parts as probe_parts

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from genept.storage import Part
+from genept.language_models.self_editing import EditTables, ForgettingTables
+from genept.storage import Part, sha256_of
 from genept.text import Space
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def require_cleared(platform: KnownSpaces, spaces: Sequence[Space]) -> tuple[Spa
     """
     for space in spaces:
         for recipe in platform.recipes_of(space):
-            if recipe.writer and (why := platform.probes.blocked(recipe.writer)):
+            if why := platform.blocked(recipe):
                 raise ValueError(f"space {space.id!r} cannot be released: {why}")
     return tuple(spaces)
 
@@ -41,7 +42,8 @@ def statement_parts(platform: KnownSpaces, warn: Callable[[str], None]) -> list[
     """
     parts = []
     for writer in platform.statements.writers:
-        if why := platform.probes.blocked(writer):
+        model = writer in platform.language_models.declared
+        if model and (why := platform.probes.blocked(writer)):
             warn(f"statements of {writer} are left out: {why}")
         else:
             parts.append(platform.statements.release(platform.lake, writer))
@@ -62,3 +64,24 @@ def probe_parts(platform: KnownSpaces) -> list[Part]:
         One for each model that was probed.
     """
     return [platform.probes.release(platform.lake, writer) for writer in platform.probes.writers]
+
+
+def generated_version(platform: KnownSpaces) -> str:
+    """Hash of everything that language models wrote, of their probes and of edits.
+
+    Parameters
+    ----------
+    platform
+        The installation.
+
+    Returns
+    -------
+    str
+        Changes with each of them.
+    """
+    edits = (
+        kind(lambda: platform.store, platform.settings.product)
+        for kind in (EditTables, ForgettingTables)
+    )
+    every = (platform.statements, platform.probes, *edits)
+    return sha256_of({f"{kind.table}/{w}": kind.sha256(w) for kind in every for w in kind.writers})

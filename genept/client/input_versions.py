@@ -18,7 +18,8 @@ from genept.storage import code_version, sha256_of, sha256_of_file
 from genept.text import embedder_files
 
 if TYPE_CHECKING:
-    from genept.client.platform import Platform
+    from genept.client.generated_texts import generated_version
+from genept.client.platform import Platform
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def _settings(platform: Platform) -> Iterator[tuple[str, str]]:
     yield "spaces", ",".join(sorted(space.id for space in platform.spaces))
     for recipe in platform.followed_recipes:
         yield f"recipe {recipe.id}", sha256_of(recipe.model_dump(mode="json"))
+    yield "generated texts", generated_version(platform)
     declared = [sha256_of_file(path) for path in embedder_files(settings)]
     yield "embedders", sha256_of(declared) if declared else "none"
     for name in ("max_genes", "sentences_per_collection", "full_models", "restricted", "approve"):

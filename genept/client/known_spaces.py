@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from math import ceil
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,10 @@ from genept.client.installation import Installation
 from genept.language_models.descriptions import StatementTables
 from genept.language_models.probes import ProbeTables
 from genept.storage import Part, StoredTable
+from genept.text.recipes import PartUse
+
+EDITED: Final = "self-edited-"
+"""Begins the name of every editing of descriptions, and of its recipe."""
 
 
 class KnownSpaces(Installation):
@@ -54,14 +59,34 @@ class KnownSpaces(Installation):
 
     @property
     def recipes(self) -> dict[str, text.Recipe]:
-        """Every declared recipe, available here or not."""
-        return text.load_recipes(self.settings.recipes)
+        """Every declared recipe, available here or not; and those of edited descriptions."""
+        return text.load_recipes(self.settings.recipes) | self._edited_recipes
+
+    @cached_property
+    def _edited_recipes(self) -> dict[str, text.Recipe]:
+        parts = (PartUse(part="name"), PartUse(part="written"))
+        return {
+            writer: text.Recipe(
+                id=writer, writer=writer, parts=parts, requires=("name", "written"),
+                biotypes=("protein_coding",), max_tokens=256,
+            )
+            for writer in self.statements.writers
+            if writer.startswith(EDITED)
+        }  # fmt: skip
+
+    def blocked(self, recipe: text.Recipe) -> str | None:
+        """Why texts of a recipe are not released; None if they may be."""
+        if recipe.writer in self.language_models.declared:
+            return self.probes.blocked(str(recipe.writer))
+        return None
 
     @property
     def followed_recipes(self) -> list[text.Recipe]:
         """The recipes that have their sources here, at every token budget that a space has."""
         available = [
-            recipe for recipe in self.recipes.values() if not self.knowledge.unavailable(recipe)
+            recipe
+            for recipe in self.recipes.values()
+            if not (self.knowledge.unavailable(recipe) or self.blocked(recipe))
         ]
         budgeted = [self.recipe_of(space) for space in self.known_spaces if space.has_recipe]
         return list({recipe.id: recipe for recipe in (*available, *budgeted)}.values())

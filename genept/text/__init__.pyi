@@ -55,6 +55,7 @@ from .knowledge_vectors import network_links as network_links
 from .limits import ESTIMATED as ESTIMATED
 from .limits import WORDPIECE as WORDPIECE
 from .limits import WORDS as WORDS
+from .limits import CountTokens as CountTokens
 from .limits import TokenCounter as TokenCounter
 from .limits import counted_by as counted_by
 from .limits import counting as counting

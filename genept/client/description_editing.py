@@ -1,0 +1,209 @@
+"""Editing descriptions on this installation: evidence, tasks, embedder, and what is kept of it.
+
+The loop is `genept.language_models.self_editing`; scores are `genept.client.edit_scores`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import polars as pl
+
+from genept.benchmarks import TASKS, PropertyTask
+from genept.client.edit_records import EditReport, rows_of
+from genept.client.edit_scores import PropertyScorer, labelled_tasks
+from genept.client.known_spaces import EDITED
+from genept.client.platform import Platform
+from genept.common import StoreError
+from genept.datasources import MEMBERS as LABEL_ARCHIVES
+from genept.language_models.descriptions import evidence_of
+from genept.language_models.self_editing import (
+    EditOptions,
+    EditTables,
+    LearnedPolicy,
+    Library,
+    Policy,
+    edit_descriptions,
+    findings,
+)
+from genept.nomenclature import build_reference_table
+from genept.text import VectorCache, embed_through_cache
+
+REWARDED: Final = ("haploinsufficiency", "essential-genes", "dosage-sensitivity")
+"""Tasks that decide by default, of those that have labels here."""
+
+
+def property_tasks() -> dict[str, str]:
+    """Tasks on properties of genes.
+
+    Returns
+    -------
+    dict of str to str
+        Id to the label that counts as positive.
+    """
+    return {id_: task.positive for id_, task in TASKS.items() if isinstance(task, PropertyTask)}
+
+
+def edit_on(
+    platform: Platform,
+    writer: str,
+    embedder: str,
+    rewarded: Sequence[str],
+    options: EditOptions,
+    policy: Policy | None = None,
+    restated_by: str | None = None,
+    advance: Callable[[str, float], None] | None = None,
+) -> EditReport:
+    """Edit descriptions of the genes of all tasks on properties, and put them to the gate.
+
+    Parameters
+    ----------
+    platform
+        The installation.
+    writer
+        Name of the edited descriptions.
+    embedder
+        Id of an embedder of this machine.
+    rewarded
+        Tasks that decide; none: `REWARDED`, as far as there are labels.
+    options
+        How long, and how boldly.
+    policy
+        Proposes edits; None: learnt as it goes.
+    restated_by
+        The language model whose kept statements edits may put in place of lines; None: none.
+    advance
+        Called with what is done, and the share that is finished.
+
+    Returns
+    -------
+    EditReport
+        Nothing is registered.
+
+    Raises
+    ------
+    StoreError
+        A rewarded task is unknown, or has no labels here.
+    """
+    for source in LABEL_ARCHIVES:
+        platform.archives.fetch(source)
+    published = platform.reference.published
+    part = build_reference_table(platform.lake, platform.archives, "genes").part()
+    properties = platform.labels(part).properties
+    known = property_tasks()
+    if unknown := sorted(set(rewarded) - set(known)):
+        raise StoreError(
+            f"{unknown} are no tasks on properties of genes; those are {sorted(known)}"
+        )
+    labelled = properties.filter(pl.col("task").is_in(list(known)))
+    wanted = set(labelled["ensembl_gene_id"].drop_nulls())
+    evidence = {
+        each.ensembl_gene_id: each for each in evidence_of(platform.knowledge, published, wanted)
+    }
+    tasks = labelled_tasks(labelled, known, list(evidence))
+    decide = tuple(rewarded) or tuple(id_ for id_ in REWARDED if id_ in tasks)
+    if lacking := sorted(set(decide) - set(tasks)) or not decide:
+        raise StoreError(
+            f"no labels here of {lacking or list(REWARDED)}: `genept sources list` says how to get "
+            f"them; there are labels of {sorted(tasks) or 'none'}"
+        )
+    model = platform.embedders.open(embedder)
+    cache = VectorCache(platform.store, platform.settings.product, model)
+    library = Library(
+        evidence, published, platform.embedders.minilm.count_tokens,
+        _restated(platform, restated_by),
+    )  # fmt: skip
+    scorer = PropertyScorer(tasks, decide)
+    edited = edit_descriptions(
+        library, scorer,
+        lambda texts: embed_through_cache(model, cache, texts, platform.runner),
+        policy or LearnedPolicy(options.seed), options, advance,
+    )  # fmt: skip
+    hidden, gain = scorer.hidden(edited.before, edited.after)
+    texts = {id_: library.text(id_, draft) for id_, draft in edited.drafts.items()}
+    labels = properties.filter(pl.col("task").is_in(list(tasks)))["label"].unique().to_list()
+    gate = findings(gain, edited.scores, texts, evidence, labels, library.restated)
+    return EditReport(writer, edited, hidden, gain, gate, len(edited.drafts))
+
+
+def register_edited(platform: Platform, report: EditReport, restated_by: str | None = None) -> int:
+    """Apply the kept edits to every protein-coding gene, as a recipe that spaces can be made of.
+
+    Parameters
+    ----------
+    platform
+        The installation.
+    report
+        What came of the editing; passes the gate.
+    restated_by
+        As `edit_on` had it.
+
+    Returns
+    -------
+    int
+        Number of genes with an edited description.
+
+    Raises
+    ------
+    StoreError
+        The gate refuses it.
+    """
+    if not report.passes:
+        raise StoreError(f"{report.writer} does not pass the gate and is not registered")
+    published = platform.reference.published
+    coding = published.filter(biotype="protein_coding")["ensembl_gene_id"].to_list()
+    evidence = {
+        each.ensembl_gene_id: each for each in evidence_of(platform.knowledge, published, coding)
+    }
+    count_tokens = platform.embedders.minilm.count_tokens
+    library = Library(evidence, published, count_tokens, _restated(platform, restated_by))
+    drafts = library.first_drafts
+    for edit in report.edited.plan:
+        drafts = edit.apply(library, drafts)
+    rows = [
+        {
+            "writer": report.writer,
+            "ensembl_gene_id": id_,
+            "symbol": evidence[id_].symbol,
+            "position": position,
+            "statement": line,
+            "evidence": [line],
+            "support": 1.0,
+            "fate": "kept",
+            "prompt": "none",
+        }
+        for id_, draft in drafts.items()
+        for position, line in enumerate(library.lines(id_, draft))
+    ]
+    counts = {"kept": len(rows), "edits": len(report.edited.plan)}
+    platform.statements.put(report.writer, (), counts, rows_of("written_statements", rows))
+    return len(drafts)
+
+
+def next_name(platform: Platform) -> str:
+    """Name of the next editing, such as ``self-edited-2``.
+
+    Parameters
+    ----------
+    platform
+        The installation.
+
+    Returns
+    -------
+    str
+        Not used before.
+    """
+    known = EditTables(lambda: platform.store, platform.settings.product).writers
+    return f"{EDITED}{len(known) + 1}"
+
+
+def _restated(platform: Platform, model: str | None) -> dict[str, dict[str, str]]:
+    """What a language model wrote in place of single lines, by gene and line."""
+    if model is None:
+        return {}
+    kept = platform.statements.rows(model).filter(pl.col("evidence").list.len() == 1, fate="kept")
+    restated: dict[str, dict[str, str]] = {}
+    for row in kept.iter_rows(named=True):
+        restated.setdefault(row["ensembl_gene_id"], {})[row["evidence"][0]] = row["statement"]
+    return restated

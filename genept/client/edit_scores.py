@@ -1,0 +1,186 @@
+"""How edited descriptions are scored: properties of genes, apart from hidden genes.
+
+Three tenths of the genes of each task are hidden. What is kept is decided on the others, out of
+their folds; hidden genes are predicted once, after the last round, by heads that never saw them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold
+
+from genept.benchmarks import Features, binary_scores, scaled
+
+FOLDS: Final = 5
+REPEATS: Final = 3
+HIDDEN: Final = 0.3
+DRAWS: Final = 1000
+STRENGTH: Final = 1.0
+"""C of the logistic regression on standardised vectors; fixed, so that no choice adds noise."""
+
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LabelledTask:
+    """A task on genes with two labels.
+
+    Parameters
+    ----------
+    id
+        Its id.
+    genes, is_positive
+        Labelled genes that have a text, and their labels.
+    """
+
+    id: str
+    genes: tuple[str, ...]
+    is_positive: NDArray[np.bool_] = field(repr=False)
+
+    @cached_property
+    def is_hidden(self) -> NDArray[np.bool_]:
+        """Which genes decide nothing; the same in every task, by the hash of their id."""
+        drawn = [
+            int(hashlib.sha256(f"hidden:{id_}".encode()).hexdigest()[:8], 16) for id_ in self.genes
+        ]
+        return np.array(drawn) < HIDDEN * 2**32
+
+    def training(self) -> tuple[list[str], NDArray[np.bool_]]:
+        """Genes that decide, and their labels."""
+        kept = [id_ for id_, hidden in zip(self.genes, self.is_hidden, strict=True) if not hidden]
+        return kept, self.is_positive[~self.is_hidden]
+
+
+def labelled_tasks(
+    properties: pl.DataFrame, positive: Mapping[str, str], known: Sequence[str]
+) -> dict[str, LabelledTask]:
+    """Tasks on the genes that have a text.
+
+    Parameters
+    ----------
+    properties
+        Table `gene_properties`.
+    positive
+        The label that counts as positive, by task.
+    known
+        Genes with evidence.
+
+    Returns
+    -------
+    dict of str to LabelledTask
+        Of the tasks that have labels here; each with at least 20 training genes of either label.
+    """
+    tasks = {}
+    rows = properties.filter(fate="scored").filter(pl.col("ensembl_gene_id").is_in(list(known)))
+    for id_, label in positive.items():
+        own = rows.filter(task=id_).unique("ensembl_gene_id").sort("ensembl_gene_id")
+        task = LabelledTask(id_, tuple(own["ensembl_gene_id"]), (own["label"] == label).to_numpy())
+        if own.height and min(np.bincount(task.training()[1], minlength=2)) >= 20:
+            tasks[id_] = task
+    return tasks
+
+
+@dataclass(frozen=True)
+class PropertyScorer:
+    """Scores vectors on tasks; a `genept.language_models.self_editing.editing.Scorer`.
+
+    Parameters
+    ----------
+    tasks
+        By id.
+    rewarded
+        Ids of the tasks that decide.
+    """
+
+    tasks: Mapping[str, LabelledTask]
+    rewarded: tuple[str, ...]
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Tasks that decide nothing."""
+        return tuple(id_ for id_ in self.tasks if id_ not in self.rewarded)
+
+    @cached_property
+    def training_genes(self) -> frozenset[str]:
+        """Genes of the rewarded tasks that are not hidden."""
+        return frozenset(id_ for task in self.rewarded for id_ in self.tasks[task].training()[0])
+
+    @cached_property
+    def genes(self) -> frozenset[str]:
+        """Every gene of every task."""
+        return frozenset(id_ for task in self.tasks.values() for id_ in task.genes)
+
+    def score(self, task: str, vectors: Mapping[str, Matrix], *, permuted: bool = False) -> float:
+        """Mean AUROC of the training genes of a task, out of five folds, three times."""
+        genes, labels = self.tasks[task].training()
+        if permuted:
+            labels = np.random.default_rng(0).permutation(labels)
+        x = scaled(np.stack([vectors[id_] for id_ in genes]), "standardised")
+        scores = []
+        for repeat in range(REPEATS):
+            out = np.zeros(len(genes))
+            folds = StratifiedKFold(FOLDS, shuffle=True, random_state=repeat)
+            for train, test in folds.split(x, labels):
+                out[test] = _fitted(x[train], labels[train], x[test])
+            scores.append(roc_auc_score(labels, out))
+        return float(np.mean(scores))
+
+    def hidden(
+        self, before: Mapping[str, Matrix], after: Mapping[str, Matrix], seed: int = 0
+    ) -> tuple[dict[str, tuple[float, float, float, float]], tuple[float, float, float]]:
+        """Predict the hidden genes of every task with the vectors before and after.
+
+        Parameters
+        ----------
+        before, after
+            Vectors of every gene.
+        seed
+            Of the bootstrap.
+
+        Returns
+        -------
+        by_task : dict
+            AUROC after, and its change with a 95 % interval, by task.
+        gain : tuple
+            Mean change over the rewarded tasks, and its interval: genes are drawn in each task.
+        """
+        random = np.random.default_rng(seed)
+        by_task, drawn = {}, []
+        for id_, task in self.tasks.items():
+            labels = task.is_positive[task.is_hidden]
+            old, new = (self._predicted(task, vectors) for vectors in (before, after))
+            differences: list[float] = []
+            while len(differences) < DRAWS:
+                rows = random.integers(0, len(labels), len(labels))
+                if 0 < labels[rows].sum() < len(rows):
+                    differences.append(
+                        roc_auc_score(labels[rows], new[rows])
+                        - roc_auc_score(labels[rows], old[rows])
+                    )
+            value = float(roc_auc_score(labels, new))
+            difference = value - float(roc_auc_score(labels, old))
+            low, high = np.percentile(differences, [2.5, 97.5])
+            by_task[id_] = (value, difference, float(low), float(high))
+            if id_ in self.rewarded:
+                drawn.append(differences)
+        low, high = np.percentile(np.mean(drawn, axis=0), [2.5, 97.5])
+        mean = float(np.mean([by_task[id_][1] for id_ in self.rewarded]))
+        return by_task, (mean, float(low), float(high))
+
+    def _predicted(self, task: LabelledTask, vectors: Mapping[str, Matrix]) -> NDArray[np.float64]:
+        x = scaled(np.stack([vectors[id_] for id_ in task.genes]), "standardised")
+        seen = ~task.is_hidden
+        return _fitted(x[seen], task.is_positive[seen], x[~seen])
+
+
+def _fitted(x: Features, labels: NDArray[np.bool_], test: Features) -> NDArray[np.float64]:
+    return binary_scores("logistic-regression", x, labels.astype(np.int64), test, 0, STRENGTH)
