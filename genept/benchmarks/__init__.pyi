@@ -2,10 +2,6 @@
 
 from .cells import score_collection as score_collection
 from .cells import score_collections as score_collections
-from .fitted_heads import Features as Features
-from .fitted_heads import binary_scores as binary_scores
-from .fitted_heads import scaled as scaled
-from .gene_tasks import PropertyTask as PropertyTask
 from .input_tables import SpaceVectors as SpaceVectors
 from .label_tables import build_labels as build_labels
 from .label_tables import fates as fates

@@ -16,7 +16,7 @@ from genept.client import (
 )
 from genept.common import Settings, StoreError, console, open_console, plain_table
 from genept.language_models import Chat, ChatError, SamplingOptions, complete
-from genept.language_models.self_editing import EditOptions, LearnedPolicy, ModelPolicy, Policy
+from genept.language_models.self_editing import EditOptions, EditPolicy, LearnedPolicy, ModelPolicy
 
 answer = open_console(soft_wrap=True)
 
@@ -66,7 +66,7 @@ def edit(
     answer.print(f"recipe {name} describes {n:,} genes: GENEPT_SPACES='[\"{embedder}/{name}\"]'")
 
 
-def _policy(platform: Platform, name: str, seed: int) -> Policy:
+def _policy(platform: Platform, name: str, seed: int) -> EditPolicy:
     learned = LearnedPolicy(seed)
     return learned if name == "learned" else ModelPolicy(partial(_ask, platform, name), learned)
 

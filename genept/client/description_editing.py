@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from genept.benchmarks import TASKS, PropertyTask
+from genept.benchmarks import TASKS
 from genept.client.edit_records import EditReport, rows_of
 from genept.client.edit_scores import PropertyScorer, labelled_tasks
 from genept.client.known_spaces import EDITED
@@ -20,10 +20,10 @@ from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.language_models.descriptions import evidence_of
 from genept.language_models.self_editing import (
     EditOptions,
+    EditPolicy,
     EditTables,
     LearnedPolicy,
     Library,
-    Policy,
     edit_descriptions,
     findings,
 )
@@ -42,7 +42,8 @@ def property_tasks() -> dict[str, str]:
     dict of str to str
         Id to the label that counts as positive.
     """
-    return {id_: task.positive for id_, task in TASKS.items() if isinstance(task, PropertyTask)}
+    known = {id_: getattr(task, "positive", None) for id_, task in TASKS.items()}
+    return {id_: label for id_, label in known.items() if label}
 
 
 def edit_on(
@@ -51,7 +52,7 @@ def edit_on(
     embedder: str,
     rewarded: Sequence[str],
     options: EditOptions,
-    policy: Policy | None = None,
+    policy: EditPolicy | None = None,
     restated_by: str | None = None,
     advance: Callable[[str, float], None] | None = None,
 ) -> EditReport:

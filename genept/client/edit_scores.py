@@ -15,10 +15,10 @@ from typing import Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
-
-from genept.benchmarks import Features, binary_scores, scaled
+from sklearn.preprocessing import StandardScaler
 
 FOLDS: Final = 5
 REPEATS: Final = 3
@@ -91,7 +91,7 @@ def labelled_tasks(
 
 @dataclass(frozen=True)
 class PropertyScorer:
-    """Scores vectors on tasks; a `genept.language_models.self_editing.editing.Scorer`.
+    """Scores vectors on tasks; a `genept.language_models.self_editing.edit_results.Scorer`.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class PropertyScorer:
         genes, labels = self.tasks[task].training()
         if permuted:
             labels = np.random.default_rng(0).permutation(labels)
-        x = scaled(np.stack([vectors[id_] for id_ in genes]), "standardised")
+        x = _standardised([vectors[id_] for id_ in genes])
         scores = []
         for repeat in range(REPEATS):
             out = np.zeros(len(genes))
@@ -177,10 +177,17 @@ class PropertyScorer:
         return by_task, (mean, float(low), float(high))
 
     def _predicted(self, task: LabelledTask, vectors: Mapping[str, Matrix]) -> NDArray[np.float64]:
-        x = scaled(np.stack([vectors[id_] for id_ in task.genes]), "standardised")
+        x = _standardised([vectors[id_] for id_ in task.genes])
         seen = ~task.is_hidden
         return _fitted(x[seen], task.is_positive[seen], x[~seen])
 
 
-def _fitted(x: Features, labels: NDArray[np.bool_], test: Features) -> NDArray[np.float64]:
-    return binary_scores("logistic-regression", x, labels.astype(np.int64), test, 0, STRENGTH)
+def _standardised(vectors: Sequence[Matrix]) -> Matrix:
+    """Columns of one deviation, without labels, and rows whose mean square length is 1."""
+    columns = StandardScaler().fit_transform(np.stack(vectors))
+    return np.asarray(columns / np.sqrt(columns.shape[1]), np.float32)
+
+
+def _fitted(x: Matrix, labels: NDArray[np.bool_], test: Matrix) -> NDArray[np.float64]:
+    head = LogisticRegression(C=STRENGTH, max_iter=1000).fit(x, labels)
+    return np.asarray(head.decision_function(test), np.float64)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from genept.language_models.descriptions import GeneEvidence
-from genept.language_models.self_editing.editing import TaskScore
+from genept.language_models.self_editing.edit_results import TaskScore
 from genept.schema import has_canary
 
 FORGOTTEN: Final = 0.01

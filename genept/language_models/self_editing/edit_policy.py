@@ -36,7 +36,7 @@ class Proposal(NamedTuple):
     kept: bool
 
 
-class Policy(Protocol):
+class EditPolicy(Protocol):
     """Proposes edits, and learns from what came of them."""
 
     def propose(self, possible: Sequence[Edit], n: int, round_: int) -> list[Edit]:
@@ -56,6 +56,8 @@ class LearnedPolicy:
     ----------
     seed
         Of the draws.
+    kept, refused
+        How often each edit was.
     """
 
     seed: int = 0
@@ -92,6 +94,8 @@ class ModelPolicy:
         Asks the model: a question to its answer, or None if there is none.
     learned
         Chooses the edits that the model chooses among, and fills up.
+    history
+        What came of earlier edits, the last ones last.
     """
 
     ask: Callable[[str], str | None]
