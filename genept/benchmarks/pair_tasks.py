@@ -179,13 +179,14 @@ class PairTask(Task):
 
 def _of_sums(split: str, vectors: GeneVectors, train: pl.DataFrame, test: pl.DataFrame) -> Scores:
     """Scores of test pairs; the publisher's split with vectors and C as they were published."""
-    genes = sorted({*train["gene_a"], *train["gene_b"], *test["gene_a"], *test["gene_b"]})
+    genes = pl.concat([part[side] for part in (train, test) for side in SIDES]).unique().sort()
+    number = pl.Enum(genes)
     seen, new = (
-        np.searchsorted(genes, np.stack([part[side].to_numpy().astype(str) for side in SIDES]))
+        np.stack([part[side].cast(number).to_physical().to_numpy() for side in SIDES])
         for part in (train, test)
     )
     sums = PairSums(
-        vectors.features_of(genes), seen, new, train["label"].to_numpy() == 1,
+        vectors.features_of(genes.to_list()), seen, new, train["label"].to_numpy() == 1,
         is_standardised=split != FIXED,
     )  # fmt: skip
     chosen = () if split == FIXED else (sums.chosen_strength(*_inner_split(train)),)
@@ -243,7 +244,7 @@ def drawn_pairs(partners: pl.DataFrame, known: pl.DataFrame, seed: int) -> pl.Da
 def gene_disjoint(rows: pl.DataFrame, seed: int) -> Halves:
     """Training pairs, and those of a fifth of the genes; pairs across the two are left out."""
     scored = rows.filter(fate="scored")
-    genes = np.unique(np.concatenate([scored["gene_a"], scored["gene_b"]]).astype(str))
+    genes = pl.concat([scored["gene_a"], scored["gene_b"]]).unique().sort().to_numpy().astype(str)
     drawn = np.random.default_rng(seed).permutation(genes)[: round(0.2 * len(genes))]
     test = pl.Series(drawn).implode()
     in_test = [pl.col(side).is_in(test) for side in ("gene_a", "gene_b")]
@@ -253,10 +254,9 @@ def gene_disjoint(rows: pl.DataFrame, seed: int) -> Halves:
 
 def _inner_split(train: pl.DataFrame) -> tuple[Indices, Indices]:
     """Positions of training pairs, and of those of a fifth of their genes: no gene is in both."""
-    sides = [train[side].to_numpy().astype(str) for side in ("gene_a", "gene_b")]
-    genes = np.unique(np.concatenate(sides))
+    genes = pl.concat([train[side] for side in SIDES]).unique().sort().to_numpy().astype(str)
     drawn = np.random.default_rng(0).permutation(genes)[: round(0.2 * len(genes))]
-    in_test = [np.isin(side, drawn) for side in sides]
+    in_test = [train[side].is_in(drawn.tolist()).to_numpy() for side in SIDES]
     inside, outside = (np.flatnonzero(a & b) for a, b in (~np.array(in_test), np.array(in_test)))
     return inside, outside
 
