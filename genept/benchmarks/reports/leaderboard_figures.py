@@ -1,7 +1,6 @@
 """Figures and sentences of a leaderboard, made of published tables.
 
-The release page, the command line and notebooks show the same list. Drawing is in `plots`; what
-decides, and its controls, in `genept.benchmarks.task_scores`.
+Drawing is in `plots`; what decides, and its controls, in `genept.benchmarks.task_scores`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -183,13 +182,14 @@ def ranks_figure(scores: pl.DataFrame, comparisons: pl.DataFrame) -> Iterator[Re
     ReportFigure
         One at most.
     """
-    ranks, tasks = mean_ranks(scores)
+    (ranks, tasks), separable = mean_ranks(scores), apart(comparisons)
     if len(ranks) < 2:
         return
-    separable = apart(comparisons)
-    pairs = sorted(tuple(sorted((a, b))) for a in ranks for b in ranks if a < b and separable(a, b))
+    pairs = {tuple(sorted((a, b))): separable(a, b) for a in ranks for b in ranks if a < b}
+    most = 2 * sum(pairs.values()) > len(pairs)  # the shorter list is written
+    named = [" and ".join(pair) for pair in sorted(pairs) if pairs[pair] != most]
     words = f"Tasks that all were scored on: {', '.join(tasks)}. "
-    words += f"Separable: {'; '.join(' and '.join(pair) for pair in pairs) or 'none'}."
+    words += f"{'All are separable but' if most else 'Separable'}: {'; '.join(named) or 'none'}."
     png = plots.critical_difference(ranks, separable, len(tasks))
     yield ReportFigure("critical-difference", "Which representations are separable", words, png)
 

@@ -227,6 +227,8 @@ def cost_map(costs: pl.DataFrame) -> bytes:
         label = f"  {row['space']}{seconds}, ${row['dollars']:,.2f}"
         axes.text(row["tokens"], row["points"], label, fontsize=7, va="center")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")  # no figure parses formulas
+    axes.xaxis.set_minor_formatter("")
     low, high = axes.get_xlim()
     axes.set_xlim(low / 1.2, high * (high / low) ** 0.8)
     axes.set_xlabel("tokens of the descriptions", fontsize=8)
@@ -248,11 +250,7 @@ def frontier(models: pl.DataFrame) -> bytes:
     bytes
         PNG: a panel each for seconds, dollars and dimensions, where there are any.
     """
-    kinds = {
-        "seconds": "seconds of a processor",
-        "dollars": "US dollars",
-        "dimensions": "dimensions",
-    }
+    kinds = {"seconds": "processor seconds", "dollars": "US dollars", "dimensions": "dimensions"}
     shown = {
         kind: rows
         for kind in kinds
@@ -272,6 +270,8 @@ def frontier(models: pl.DataFrame) -> bytes:
             axes.step(best[kind].to_numpy(), best["points"].to_numpy(), color=REAL, where="post",
                       linewidth=0.8)  # fmt: skip
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")  # no figure parses formulas
+        axes.xaxis.set_minor_formatter("")
         axes.margins(x=0.35)
         axes.set_xlabel(kinds[kind], fontsize=8)
         axes.tick_params(labelsize=7)
