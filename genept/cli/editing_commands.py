@@ -92,7 +92,7 @@ def _print(report: EditReport) -> None:
         )
         for each in report.edited.tried
     )  # fmt: skip
-    head = ("round", "genes of kind", "edit", "genes", "reward", "best shuffled", "permuted", "")
+    head = ("round", "genes of kind", "edit", "genes", "reward", "noise", "permuted", "")
     answer.print(plain_table(*head, rows=tried))
     hidden = (
         (task, f"{value:.3f}", f"{change:+.4f} [{low:+.4f}, {high:+.4f}]")

@@ -95,15 +95,13 @@ class Library:
             orient="row",
         )
         spoken = {
-            name: each.spoken_of(rows, self.genes) for name, each in load_dimensions().items()
+            name: each.spoken_of(rows, self.genes).to_list()
+            for name, each in load_dimensions().items()
         }
-        speaks = [
-            frozenset(name for name, flags in spoken.items() if flags[row])
-            for row in range(rows.height)
-        ]
         of_gene: dict[str, list[frozenset[str]]] = {}
-        for id_, dimensions in zip(rows["ensembl_gene_id"], speaks, strict=True):
-            of_gene.setdefault(id_, []).append(dimensions)
+        for id_, *flags in zip(rows["ensembl_gene_id"], *spoken.values(), strict=True):
+            speaks = frozenset(name for name, flag in zip(spoken, flags, strict=True) if flag)
+            of_gene.setdefault(id_, []).append(speaks)
         return of_gene
 
     @cached_property

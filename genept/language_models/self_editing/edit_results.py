@@ -52,7 +52,7 @@ class EditOptions(BaseModel):
     rounds, proposals
         Rounds, and edits that are tried in each.
     shuffled
-        Shuffled edits of a round, whose best reward has to be exceeded.
+        Shuffled edits of a round: the same genes, with lines at random, as many as after an edit.
     fewest_genes
         An edit that changes fewer training genes is not tried.
     seed
@@ -83,7 +83,8 @@ class Tried:
     before, after, evidence
         Its text, and the lines of its evidence.
     reward, noise
-        Change of the mean score of the rewarded tasks; the best of the round's shuffled edits.
+        Change of the mean score of the rewarded tasks; what it has to exceed: the best of the
+        round's shuffled edits, and the mean size of the changes with permuted labels.
     permuted
         The change with permuted labels.
     kept, why

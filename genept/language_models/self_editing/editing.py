@@ -119,7 +119,8 @@ class _Loop:
             rewards[edit] = (reward, self._reward(vectors, permuted=True) - null)
             share = (number - 1) / self.options.rounds + (self.options.shuffled + done) / steps
             advance(f"round {number}: {edit.kind} for {edit.gene_class} {reward:+.4f}", share)
-        bar = max([0.0, *noise])
+        by_chance = float(np.mean([abs(permuted) for _, permuted in rewards.values()] or [0.0]))
+        bar = max(0.0, by_chance, *noise)
         why = self._keep(drafts, base, rewards, bar)
         before = {edit: self._example(drafts, edit) for edit in proposals}
         for edit in proposals:
@@ -144,7 +145,7 @@ class _Loop:
         together, reached = dict(drafts), base
         for edit in sorted(rewards, key=lambda each: -rewards[each][0]):
             if rewards[edit][0] <= bar:
-                chosen.reasons[edit] = "not above the best shuffled edit"
+                chosen.reasons[edit] = "not above the noise"
                 continue
             tried = edit.apply(self.library, together)
             score = (
@@ -154,7 +155,7 @@ class _Loop:
                 chosen.reasons[edit] = "adds nothing to the edits kept before it"
                 continue
             chosen.kept.append(edit)
-            chosen.reasons[edit] = "above every shuffled edit, and on top of the others"
+            chosen.reasons[edit] = "above the noise, and on top of the others"
             together, reached = tried, score
         return chosen
 

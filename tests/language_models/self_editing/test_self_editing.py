@@ -106,7 +106,7 @@ def test_what_is_not_above_shuffled_edits_is_refused_with_the_reason():
     refused = [each for each in result.tried if not each.kept]
     assert refused
     assert {each.why for each in refused} <= {
-        "not above the best shuffled edit",
+        "not above the noise",
         "adds nothing to the edits kept before it",
     }
     assert all(each.reward <= each.noise or "adds nothing" in each.why for each in refused)
