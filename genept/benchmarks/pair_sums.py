@@ -88,8 +88,8 @@ class PairSums:
         """How likely each test pair belongs together, by a head fitted on all training pairs."""
         rows = of_sums(self._x, *self._train)
         weights = binary_weights(rows, self._is_positive, c, penalty=self._penalty)
-        found = of_sums(self._x, *self._test).forward(weights[:-1]) + weights[-1]
-        scores: Scores = 1 / (1 + np.exp(-found.astype(np.float64)))
+        logits = of_sums(self._x, *self._test).forward(weights[:-1]) + weights[-1]
+        scores: Scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
         return scores
 
 

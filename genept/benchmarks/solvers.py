@@ -140,12 +140,12 @@ def turned(products: NDArray[Any], c: float) -> tuple[NDArray[np.float32], Float
 
 
 def _minimum(objective: Callable[[Floats], tuple[float, Floats]], start: Floats) -> Floats:
-    found = minimize(
+    solution = minimize(
         objective,
         start,
         jac=True,
         method="L-BFGS-B",
         options={"maxiter": MAX_ITER, "gtol": TOLERANCE, "ftol": 64 * np.finfo(np.float64).eps},
     )
-    weights: Floats = found.x
+    weights: Floats = solution.x
     return weights

@@ -148,10 +148,10 @@ def _members(positions: Sequence[int], pairs: NDArray[np.str_], where: str) -> N
 
 
 def _refuse_shared(
-    pairs: NDArray[np.str_], one: NDArray[np.bool_], other: NDArray[np.bool_], where: str
+    pairs: NDArray[np.str_], side: NDArray[np.bool_], other: NDArray[np.bool_], where: str
 ) -> None:
     """Refuse two sides that share a gene."""
-    if shared := np.intersect1d(pairs[one], pairs[other]).tolist():
+    if shared := np.intersect1d(pairs[side], pairs[other]).tolist():
         raise SourceError(
             f"{where}: gene {shared[0]} is in pairs of both sides; expected folds without a "
             "common gene"

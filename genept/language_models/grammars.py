@@ -132,8 +132,8 @@ class Grammar:
     def _next(self, kind: str, text: str | None = None) -> str:
         """The next token if it is of this kind, and then it is used; else nothing."""
         if self._at < len(self._tokens):
-            found, content = self._tokens[self._at]
-            if found == kind and text in (None, content):
+            kind_of_token, content = self._tokens[self._at]
+            if kind_of_token == kind and text in (None, content):
                 self._at += 1
                 return content
         return ""

@@ -63,8 +63,8 @@ class Embedders:
     def added(self) -> Mapping[str, Plugin]:
         """Embedders that other distributions add, where no declaration has their id."""
         declared = {*self.local, *self.hosted.declared}
-        found = plugins_of("genept.embedders")
-        return {id_: plugin for id_, plugin in found.items() if id_ not in declared}
+        plugins = plugins_of("genept.embedders")
+        return {id_: plugin for id_, plugin in plugins.items() if id_ not in declared}
 
     @property
     def minilm(self) -> BertEmbedder:
@@ -141,14 +141,14 @@ class Embedders:
         """
         if id_ in self.local:
             model = self.local[id_]
-            found: dict[str, str] = {}
+            hashes: dict[str, str] = {}
             if not model.sha256 and self.unavailable(id_) is None:
                 files = files_of(model, self._resources.archives, self._settings.mirrors)
                 names = (model.weights, model.tokenizer, "vocab.txt", "config.json")
-                found = {name: files.digest(name) for name in names if files.has(name)}
+                hashes = {name: files.digest(name) for name in names if files.has(name)}
             tokens = model.tokens_in(self._settings.embedding_minutes)
             of_genes = {"tokens": tokens} if model.kind == LANGUAGE_MODEL else {}
-            return sha256_of({"declared": model.of_vectors, "files": found, **of_genes})
+            return sha256_of({"declared": model.of_vectors, "files": hashes, **of_genes})
         if id_ in self.hosted.declared:
             declared = self.hosted.declared[id_]
             return sha256_of(

@@ -110,15 +110,15 @@ def cross_validated(
     Each training fold is scored by a head that was fitted on the other two; no held-out gene is
     read. Of equal settings, the first.
     """
-    found: dict[Setting, tuple[float, list[NDArray[np.float64]]]] = {}
+    fits: dict[Setting, tuple[float, list[NDArray[np.float64]]]] = {}
     for scaling in get_args(Scaling):
         x = scaled(matrix, scaling)
         tests = [list(scores_of(term, x, STRENGTHS, fold)) for term, fold in _tests(terms)]
         for at, c in enumerate(STRENGTHS):
             scores = [of_test[at] for of_test in tests]
-            found[Setting(scaling, c)] = float(np.mean(_areas(terms, scores))), scores
-    best = max(found, key=lambda setting: found[setting][0])
-    return best, found[best][1]
+            fits[Setting(scaling, c)] = float(np.mean(_areas(terms, scores))), scores
+    best = max(fits, key=lambda setting: fits[setting][0])
+    return best, fits[best][1]
 
 
 def _tests(terms: Sequence[FoldedTerm]) -> list[tuple[FoldedTerm, str]]:

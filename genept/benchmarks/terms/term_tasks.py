@@ -102,9 +102,9 @@ class FoldsTask(GeneTask):
         known = {vectors.name: vectors.features_of(genes) for vectors in members}
         settings, chosen = dict.fromkeys(known, OF_CONTROLS), list(known)
         if draw is None:
-            found = {name: cross_validated(terms, matrix) for name, matrix in known.items()}
-            settings = {name: setting for name, (setting, _) in found.items()}
-            of_folds = {name: scores for name, (_, scores) in found.items()}
+            validated = {name: cross_validated(terms, matrix) for name, matrix in known.items()}
+            settings = {name: setting for name, (setting, _) in validated.items()}
+            of_folds = {name: scores for name, (_, scores) in validated.items()}
             chosen = chosen_members(of_folds, fold_truth(terms))
         scored = []
         for name in chosen:

@@ -121,7 +121,7 @@ def _resources(
 
 def _shares(rules: str, games: pl.DataFrame, moves: pl.DataFrame) -> GameFigure:
     figure, axes = _figure(9, 3.6)
-    said = []
+    sentences = []
     for style, game in _styled(games):
         rows = moves.filter(game_id=game["game_id"]).group_by("generation").agg(pl.mean("share"))
         rows = rows.sort("generation")
@@ -129,12 +129,12 @@ def _shares(rules: str, games: pl.DataFrame, moves: pl.DataFrame) -> GameFigure:
             rows["generation"].to_numpy(), rows["share"].to_numpy(), marker="o", markersize=3,
             label=_name(game), **style,
         )  # fmt: skip
-        said.append(f"{_name(game)} {rows['share'][0]:.0%} to {rows['share'][-1]:.0%}")
+        sentences.append(f"{_name(game)} {rows['share'][0]:.0%} to {rows['share'][-1]:.0%}")
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlabel("generation", fontsize=8)
     axes.set_ylabel("mean share given", fontsize=8)
     title = "Share of its wealth that a donor gives"
-    words = f"Rules {rules}. From the first to the last generation: {'; '.join(said)}."
+    words = f"Rules {rules}. From the first to the last generation: {'; '.join(sentences)}."
     return GameFigure(f"shares-{rules}", title, words, _finished(figure, axes, title))
 
 

@@ -176,9 +176,9 @@ class _Generation:
     def _require(self, move: Move, place: tuple[int, ...]) -> None:
         """Raise `GameError` if a recorded move cannot be the one that comes now."""
         expected = (*place, self.wealth[place[2]])
-        found = (move.generation, move.round, move.donor, move.recipient, move.wealth)
+        recorded = (move.generation, move.round, move.donor, move.recipient, move.wealth)
         spent = move.given + move.punished
-        if expected != found or not 0 <= spent <= move.wealth:
+        if expected != recorded or not 0 <= spent <= move.wealth:
             raise GameError(f"the recorded {move} cannot come here: expected {expected}")
 
 

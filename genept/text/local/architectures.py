@@ -184,8 +184,8 @@ def named_as_in_bert(weights: Weights, network: str) -> Weights:
     checkpoints become ``weight`` and ``bias``.
     """
     words = "embeddings.word_embeddings.weight"
-    found = [name for name in weights if name.endswith(words)]
-    prefix = found[0].removesuffix(words) if len(found) == 1 else ""
+    matching = [name for name in weights if name.endswith(words)]
+    prefix = matching[0].removesuffix(words) if len(matching) == 1 else ""
     renamed: dict[str, npt.NDArray[np.float32]] = {}
     for name, values in weights.items():
         if not name.startswith(prefix):

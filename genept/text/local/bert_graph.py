@@ -217,11 +217,11 @@ class _Encoder:
 
     def only_token(self, mask: str, pooling: Pooling) -> str:
         """A mask of the first or the last token of each text."""
-        one, axis = self.integers("one_step", [1]), self.integers("axis_1", [1])
+        unit, axis = self.integers("one_step", [1]), self.integers("axis_1", [1])
         start, end = self.integers("start", [0]), self.integers("end", [np.iinfo(np.int64).max])
-        first = self.op("Slice", mask, start, one, axis)
+        first = self.op("Slice", mask, start, unit, axis)
         nothing = self.op("Sub", first, first)
-        following = self.op("Slice", mask, one, end, axis)
+        following = self.op("Slice", mask, unit, end, axis)
         if pooling == "cls":
             return self.op("Concat", first, self.op("Sub", following, following), axis=1)
         return self.op("Sub", mask, self.op("Concat", following, nothing, axis=1))

@@ -56,33 +56,33 @@ def describe_folder(folder: Path, id_: str, given: Mapping[str, Any]) -> dict[st
     folder = folder.expanduser().resolve()
     files = folder_files(folder, {})
     weights = next((name for name in WEIGHTS if files.has(name)), WEIGHTS[0])
-    said: dict[str, Any] = {"weights": weights} if weights != WEIGHTS[0] else {}
-    said = {"id": id_, "kind": "bert", "folder": str(folder), **said, **given}
-    if said["kind"] == "bert":
-        probe = local_model({**said, "max_tokens": 4})
+    stated: dict[str, Any] = {"weights": weights} if weights != WEIGHTS[0] else {}
+    stated = {"id": id_, "kind": "bert", "folder": str(folder), **stated, **given}
+    if stated["kind"] == "bert":
+        probe = local_model({**stated, "max_tokens": 4})
         if why := unreadable(folder, probe):
             raise UnusableModelError(why)
         if not probe.weights.endswith(".onnx"):
             read_architecture(files.read("config.json"), f"{files.where}/config.json")
         read_tokenizer(files, probe.tokenizer)
-    said |= _sentence_transformers(files) | dict(given)
-    if said["kind"] == "bert":
-        if "pooling" not in said:
+    stated |= _sentence_transformers(files) | dict(given)
+    if stated["kind"] == "bert":
+        if "pooling" not in stated:
             raise UnusableModelError(f"{folder} {NO_POOLING}")
-        if "max_tokens" not in said:
-            said["max_tokens"] = _longest(files)
-    model = local_model(said)
+        if "max_tokens" not in stated:
+            stated["max_tokens"] = _longest(files)
+    model = local_model(stated)
     if why := unreadable(folder, model):
         raise UnusableModelError(why)
     read = (model.weights, model.tokenizer, "config.json", "vocab.txt", "tokenizer_config.json")
-    return said | {"sha256": {name: files.digest(name) for name in read if files.has(name)}}
+    return stated | {"sha256": {name: files.digest(name) for name in read if files.has(name)}}
 
 
 def _sentence_transformers(files: PublishedFiles) -> dict[str, Any]:
     """Pooling, length of vectors, prefixes and longest text, as far as the folder says."""
-    said: dict[str, Any] = {}
+    stated: dict[str, Any] = {}
     if files.has("modules.json"):
-        said |= _modules(files)
+        stated |= _modules(files)
     if files.has("config_sentence_transformers.json"):
         config = _json(files, "config_sentence_transformers.json")
         prompts = config.get("prompts") or {}
@@ -90,12 +90,12 @@ def _sentence_transformers(files: PublishedFiles) -> dict[str, Any]:
             raise UnusableModelError(f"{files.where}: `prompts` are no table")
         for field, names in (("query_prefix", QUERIES), ("passage_prefix", PASSAGES)):
             if text := next((prompts[name] for name in names if prompts.get(name)), None):
-                said[field] = text
+                stated[field] = text
     if files.has("sentence_bert_config.json"):
         longest = _json(files, "sentence_bert_config.json").get("max_seq_length")
         if isinstance(longest, int):
-            said["max_tokens"] = longest
-    return said
+            stated["max_tokens"] = longest
+    return stated
 
 
 def _modules(files: PublishedFiles) -> dict[str, Any]:
@@ -104,15 +104,15 @@ def _modules(files: PublishedFiles) -> dict[str, Any]:
         named = [(str(each["type"]).rpartition(".")[2], str(each["path"])) for each in modules]
     except (ValueError, TypeError, KeyError) as error:
         raise UnusableModelError(f"{files.where}/modules.json cannot be read: {error!r}") from None
-    said: dict[str, Any] = {"normalised": "Normalize" in dict(named)}
+    stated: dict[str, Any] = {"normalised": "Normalize" in dict(named)}
     for kind, path in named:
         if kind == "Pooling":
-            said["pooling"] = _pooling(_json(files, f"{path}/config.json"), files.where)
+            stated["pooling"] = _pooling(_json(files, f"{path}/config.json"), files.where)
         elif kind not in ("Transformer", "Normalize"):
             raise UnusableModelError(
                 f"{files.where}: its vectors go through a module {kind!r}, which is not run here"
             )
-    return said
+    return stated
 
 
 def _pooling(config: Mapping[str, Any], where: str) -> str:
