@@ -13,7 +13,7 @@ from gene_spaces import GENES as SPACE_GENES
 from gene_spaces import space
 from scipy.sparse import csr_array
 
-from genept.benchmarks import label_tables, term_tasks
+from genept.benchmarks import label_tables
 from genept.benchmarks.fitted_heads import scaled
 from genept.benchmarks.gene_tasks import PropertyTask
 from genept.benchmarks.label_tables import build_labels, fates, fold_properties
@@ -24,6 +24,7 @@ from genept.benchmarks.task_registry import TASKS
 from genept.benchmarks.task_scores import controls_of
 from genept.benchmarks.terms import folded_terms
 from genept.benchmarks.terms.folded_terms import chosen_setting
+from genept.benchmarks.terms import term_tasks
 from genept.benchmarks.terms.term_tasks import FoldsTask
 from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives, AvailableFile
