@@ -22,9 +22,8 @@ from genept.benchmarks.runs.leaderboard import run_tasks
 from genept.benchmarks.task_base import GeneVectors, Labels
 from genept.benchmarks.task_registry import TASKS
 from genept.benchmarks.task_scores import controls_of
-from genept.benchmarks.terms import folded_terms
+from genept.benchmarks.terms import folded_terms, term_tasks
 from genept.benchmarks.terms.folded_terms import chosen_setting
-from genept.benchmarks.terms import term_tasks
 from genept.benchmarks.terms.term_tasks import FoldsTask
 from genept.datasources.catalogue import load_catalogue
 from genept.datasources.download.archives import Archives, AvailableFile
