@@ -27,6 +27,7 @@ from validation import (
     expression_findings,
     unknown_genes,
     unlisted_drugs,
+    unprobed_writers,
 )
 
 
@@ -149,6 +150,24 @@ def _drugs_check(asset: str, name: str, of: str, listing: str) -> dg.AssetChecks
     return lists_its_drugs
 
 
+@dg.asset_check(
+    asset=dg.AssetKey("written_statements"),
+    name="writers_passed_the_probes",
+    blocking=True,
+    additional_ins={"probes": dg.AssetIn("language_model_probes")},
+    description="Every language model with statements in a release passed the blocking probes.",
+)
+def writers_passed_the_probes(
+    platform: dg.ResourceParam[Platform],
+    lake: dg.ResourceParam[Lake],
+    stored: StoredTable,
+    probes: StoredTable,
+) -> dg.AssetCheckResult:
+    """Check the writers against table `language_model_probes`."""
+    findings = unprobed_writers(lake, stored, probes, [*platform.language_models.declared])
+    return _check_result(findings, f"{len(stored.parts)} writers passed, or are no models")
+
+
 def _check_result(findings: list[str], description_if_passed: str) -> dg.AssetCheckResult:
     """Result of a check of which every finding is an error."""
     return dg.AssetCheckResult(
@@ -171,6 +190,7 @@ with warnings.catch_warnings():
     ]
 relation_checks = [
     fits_its_axis,
+    writers_passed_the_probes,
     *(_genes_check(name) for name in ("gene_names", "gene_mapping", "gene_axis", "drug_targets")),
     _drugs_check("drugs", "lists_every_measured_drug", "drug_responses", "drugs"),
     _drugs_check("drug_targets", "names_only_listed_drugs", "drug_targets", "drugs"),

@@ -13,6 +13,7 @@ from genept.language_models.descriptions import (
 )
 from genept.schema.tables import STORED
 from genept.storage import Lake
+from genept.text.hosted.ledger import all_payments
 
 MADE = (("gene-statements@1",), {"kept": 20})
 GENES = [
@@ -42,6 +43,18 @@ def test_every_gene_is_asked_for_once(service, writer):
     again = write_statements(*writer, GENES)
     assert again.equals(rows)
     assert len(service.bodies) == 20
+
+
+def test_every_token_and_dollar_is_in_the_ledger(service, writer, object_store, store_prefix):
+    write_statements(*writer, GENES)
+    payments = all_payments(object_store, store_prefix)
+    charged = [service.completion(body)["usage"] for body in service.bodies]
+    assert sum(each.n_texts for each in payments) == len(charged) == 20
+    assert sum(each.tokens for each in payments) == sum(u["prompt_tokens"] for u in charged)
+    output = sum(each["completion_tokens"] for each in charged)
+    assert sum(each.output_tokens for each in payments) == output
+    cost = sum(each["prompt_tokens"] * 0.001 for each in charged) + output * 0.002
+    assert sum(each.dollars for each in payments) == pytest.approx(cost)
 
 
 def test_what_does_not_fit_into_the_time_is_written_another_time(service, writer):

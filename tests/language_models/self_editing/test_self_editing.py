@@ -101,6 +101,33 @@ def test_the_same_seed_gives_the_same_edits():
     assert [each.edit for each in edited(seed=5).tried] != [each.edit for each in edited().tried]
 
 
+class KilledError(Exception):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("after", [1, 3, 9, 20])
+def test_a_run_that_was_killed_goes_on_and_embeds_nothing_twice(after):
+    kept: dict[str, np.ndarray] = {}
+    calls = []
+
+    def through_a_cache(texts):
+        new = [text for text in dict.fromkeys(texts) if text not in kept]
+        calls.append(new)
+        if len(calls) == after:
+            raise KilledError
+        kept.update(zip(new, embed(new), strict=True))
+        return np.stack([kept[text] for text in texts])
+
+    run = (library_of(), Scorer(), through_a_cache)
+    options = EditOptions(rounds=2, proposals=8)
+    with pytest.raises(KilledError):
+        edit_descriptions(*run, LearnedPolicy(), options)
+    result = edit_descriptions(*run, LearnedPolicy(), options)
+    assert result.tried == edited(rounds=2).tried
+    finished = [text for number, new in enumerate(calls, 1) if number != after for text in new]
+    assert len(finished) == len(set(finished))
+
+
 def test_what_is_not_above_shuffled_edits_is_refused_with_the_reason():
     result = edited(rounds=1)
     refused = [each for each in result.tried if not each.kept]
