@@ -19,10 +19,10 @@ from .partitions import MODELS as MODELS
 from .partitions import SPACES as SPACES
 from .partitions import is_readable as is_readable
 from .partitions import read_partition as read_partition
+from .pending import PENDING as PENDING
 from .release import HELD as HELD
 from .release import PAGES as PAGES
 from .release import claim_for as claim_for
 from .results import DATA_VERSION as DATA_VERSION
 from .results import PartitionTables as PartitionTables
-from .text_spaces import PENDING as PENDING
 from .text_spaces import space_vectors as space_vectors

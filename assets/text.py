@@ -5,7 +5,8 @@ from itertools import chain
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
-from assets.declarations import declared, declared_outs
+from assets.declarations import EMBEDDING, declared, declared_outs
+from assets.pending import leave_pending
 from assets.results import (
     Context,
     PlatformResource,
@@ -15,17 +16,25 @@ from assets.results import (
     table_results,
 )
 from assets.sources import source_key
-from genept.client import Platform, edit_parts, probe_parts, statement_parts
+from genept.client import (
+    Platform,
+    edit_parts,
+    probe_parts,
+    statement_parts,
+    write_of_all_genes,
+)
 from genept.storage import StoredTable
 from genept.text import FILES_OF_PARTS
 
 _KNOWLEDGE = dict.fromkeys(("pyiomica", "minilm", *chain.from_iterable(FILES_OF_PARTS.values())))
 """What texts are made of, and the tokenizer of their budgets."""
 
+_SOURCES = [source_key(source) for source in _KNOWLEDGE]
+
 
 @dg.multi_asset(
     outs=declared_outs(["gene_descriptions", "undescribed_genes"]),
-    deps=[source_key(source) for source in _KNOWLEDGE],
+    deps=[*_SOURCES, "written_statements"],
 )
 def descriptions(platform: PlatformResource, genes: StoredTable) -> TableResults:
     """One text per gene and recipe, and the genes that have none."""
@@ -40,11 +49,16 @@ def descriptions(platform: PlatformResource, genes: StoredTable) -> TableResults
     yield table_result(platform.lake.assemble("undescribed_genes", parts))
 
 
-@dg.asset(**declared("written_statements"))
-def written_statements(context: Context, platform: PlatformResource) -> TableResult:
-    """What language models wrote of genes, of those that pass the probes."""
-    parts = statement_parts(platform, context.log.warning)
-    return table_result(platform.lake.assemble("written_statements", parts))
+@dg.asset(**declared("written_statements"), pool=EMBEDDING, output_required=False, deps=_SOURCES)
+def written_statements(
+    context: Context, platform: PlatformResource, genes: StoredTable
+) -> TableResults:
+    """What language models write and wrote of genes, of those that pass the probes."""
+    pending = write_of_all_genes(platform, platform.lake.read(genes), context.log.info)
+    leave_pending(context, dg.AssetKey("written_statements"), "writer", pending)
+    if not pending:
+        parts = statement_parts(platform, context.log.warning)
+        yield table_result(platform.lake.assemble("written_statements", parts))
 
 
 @dg.asset(**declared("language_model_probes"))

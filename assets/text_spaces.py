@@ -1,6 +1,6 @@
 """Group `text`: vectors of genes in every space, and what they cost."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
@@ -8,6 +8,7 @@ import dagster as dg  # reads annotations at run time: no `from __future__ impor
 
 from assets.declarations import EMBEDDING, declared, described
 from assets.partitions import SPACES, record_partitions
+from assets.pending import leave_pending
 from assets.results import (
     Context,
     PartitionResult,
@@ -20,14 +21,11 @@ from assets.results import (
 from assets.sources import source_key
 from genept.datasources import NETWORKS
 from genept.storage import Lake, StoredTable
-from genept.text import PendingBatchesError, embed_each, record_ledger
+from genept.text import embed_each, record_ledger
 
 SPACE_VECTORS = dg.AssetKey("space_vectors")
 _SOURCES: Final = [source_key(id_) for id_ in ("minilm", *chain(*NETWORKS.values()))]
 _INPUTS: Final = [*_SOURCES, SPACE_VECTORS]
-
-PENDING: Final = "waits for batches of space"
-"""Metadata of the observation of an asset whose texts are in batches under way."""
 
 
 @dg.asset(
@@ -49,7 +47,7 @@ def space_vectors(
     """Embed one space; a text that was embedded before is not embedded again."""
     spaces = [platform.space(context.partition_key)]
     parts, pending = embed_each(spaces, lambda space: platform.embed(space, gene_descriptions))
-    _leave_pending(context, SPACE_VECTORS, pending)
+    leave_pending(context, SPACE_VECTORS, "space", pending, is_partition=True)
     for (part,) in parts.values():
         lacking = platform.partly_embedded(spaces, parts, gene_descriptions)
         yield partition_result(platform.lake, [part], dimensions=part.dimension or 0, **lacking)
@@ -64,30 +62,11 @@ def gene_embeddings(
     parts, pending = embed_each(spaces, lambda space: platform.embed(space, gene_descriptions))
     context.instance.add_dynamic_partitions(str(SPACES.name), list(parts))
     record_partitions(context, platform.lake, SPACE_VECTORS, parts)
-    _leave_pending(context, dg.AssetKey("gene_embeddings"), pending)
+    leave_pending(context, dg.AssetKey("gene_embeddings"), "space", pending)
     if not pending:
         stored = platform.lake.assemble("gene_embeddings", [*chain(*parts.values())])
         lacking = platform.partly_embedded(spaces, parts, gene_descriptions)
         yield table_result(stored, **platform.link_fates(), **lacking)
-
-
-def _leave_pending(
-    context: Context, key: dg.AssetKey, pending: Mapping[str, PendingBatchesError]
-) -> None:
-    """Say in the event log that an asset waits for batches; without output, later steps wait."""
-    for space, error in pending.items():
-        context.log_event(
-            dg.AssetObservation(
-                key,
-                partition=space if key == SPACE_VECTORS else None,
-                description=f"space {space} is pending: {error}",
-                metadata={
-                    PENDING: space,
-                    "texts under way": error.n_texts,
-                    "until": dg.MetadataValue.timestamp(error.until),
-                },
-            )
-        )
 
 
 @dg.asset(**declared("embedding_ledger"), deps=["gene_embeddings"])

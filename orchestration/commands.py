@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genept.common import Settings, StoreError, console
+from genept.common import PENDING_EXIT, Settings, StoreError, console
 from genept.release import COMMAND
 
 if TYPE_CHECKING:
@@ -26,15 +26,11 @@ if TYPE_CHECKING:
 UI_PORT = 3000
 
 
-PENDING_EXIT = 75
-"""Exit code of `genept run` that left batches under way: EX_TEMPFAIL of sysexits.h, try later."""
-
-
 def run() -> None:
     """Build what is new and publish it: public data to a release, through Dagster.
 
-    Ends with code 75 if texts are in batches that a service has up to a day to finish: run it
-    again then, or leave that to the sensor `batches` of `genept ui`.
+    Ends with code 75 if texts or chats are in batches that a service has up to a day to finish: run
+    it again then, or leave that to the sensor `batches` of `genept ui`.
     """
     with _no_garbage():
         import dagster as dg
@@ -46,7 +42,7 @@ def run() -> None:
     settings = Settings()
     platform = Platform(settings)
     try:
-        platform.limits  # noqa: B018 - names every unknown collection and space
+        platform.limits, platform.writers  # noqa: B018 - names what is unknown
     except ValueError as error:
         raise StoreError(str(error)) from None
     before = _current_release(settings)

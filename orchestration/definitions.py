@@ -37,7 +37,7 @@ from orchestration.automation import automation, with_policy
 from orchestration.executors import executor_of, lanes_of
 from orchestration.failures import failures, run_lines
 from orchestration.io_manager import LakeIOManager
-from orchestration.remote_embedding import embed_remotely
+from orchestration.remote_embedding import PrefectFlows
 from orchestration.resources import OpenPlatform, platform_resource, resources_of
 from orchestration.run_metrics import METER, run_records
 from orchestration.schedules import (
@@ -71,7 +71,7 @@ def build_defs(
         outlives a run.
     """
     settings = settings or Settings()
-    runner, remote = METER.metered(plain_loop), embed_remotely(settings)
+    runner, remote = METER.metered(plain_loop), PrefectFlows(settings)
 
     def open_installation(options: Mapping[str, Any]) -> Platform:
         return Platform(settings.with_options(options), runner=runner, remote=remote)

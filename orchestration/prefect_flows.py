@@ -30,8 +30,8 @@ from genept.text import (
     RateLimits,
     RefusedEmbeddingError,
     VectorCache,
-    jobs_of,
 )
+from genept.text.hosted import addresses_under_way, jobs_of
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -81,7 +81,9 @@ def collect_batches(embedder: str, vectors: str) -> None:
 
 @flow(name="complete-chats")
 def complete_chats(model: str, answers: str, chats: str) -> None:
-    """Complete the chats of a list that have no outcome yet.
+    """Complete the chats of a list that have no outcome yet, by requests, or send them as batches.
+
+    What the service has finished of earlier batches is stored first.
 
     Parameters
     ----------
@@ -97,13 +99,10 @@ def complete_chats(model: str, answers: str, chats: str) -> None:
     with models.open(model) as service:
         cache = models.cache(service, open_store(settings, "writer"))
         _require_place(model, cache.prefix, answers)
-        pace, limit = ServicePace(service.declared), models.spending_limit
+        pace, limit = ServicePace(service.declared), models.batch_limit
         budget = ChatBudget(service, cache, limit, str(flow_run.id), print, pace)
-        try:
-            with budget:
-                budget.pay_all(get_chats(cache.store, chats), _as_tasks)
-        finally:
-            _report_spent(model, budget.payments, "model", "chats")
+        with _reported(budget, model, "model", "chats"):
+            budget.pay_all(get_chats(cache.store, chats), _as_tasks)
 
 
 FLOWS: Final = (embed_texts, collect_batches, complete_chats)
@@ -111,7 +110,7 @@ FLOWS: Final = (embed_texts, collect_batches, complete_chats)
 
 @contextmanager
 def _paying(embedder_id: str, vectors: str) -> Iterator[Budget]:
-    """The budget of a flow run; what it spent is reported however the run ends."""
+    """The budget of a flow run that embeds texts."""
     settings = Settings()
     hosted = HostedEmbedders.of(settings)
     embedder = hosted.open(embedder_id)
@@ -119,13 +118,19 @@ def _paying(embedder_id: str, vectors: str) -> Iterator[Budget]:
     _require_place(embedder_id, cache.prefix, vectors)
     pace, limit = ServicePace(embedder.declared), hosted.spending_limit
     budget = Budget(embedder, cache, limit, str(flow_run.id), print, pace)
+    with _reported(budget, embedder_id, "embedder", "texts"):
+        yield budget
+
+
+@contextmanager
+def _reported(budget: Budget | ChatBudget, id_: str, payer: str, what: str) -> Iterator[None]:
+    """The opened budget; what it spent is reported however the flow run ends."""
     try:
-        with budget, suppress(PendingBatchesError):  # no failure: the texts are under way
-            yield budget
+        with budget, suppress(PendingBatchesError):  # no failure: it is under way
+            yield
     finally:
-        under_way = sum(len(job.addresses) for job in jobs_of(cache) if not job.faults)
-        more = {"under way": under_way}
-        _report_spent(embedder_id, budget.payments, "embedder", "texts", **more)
+        under_way = len(addresses_under_way(jobs_of(budget.cache)))
+        _report_spent(id_, budget.payments, payer, what, under_way)
 
 
 def _require_place(id_: str, place: str, expected: str) -> None:
@@ -138,7 +143,7 @@ def _require_place(id_: str, place: str, expected: str) -> None:
 
 
 def _report_spent(
-    id_: str, payments: Sequence[Payment], payer: str, what: str, **more: int
+    id_: str, payments: Sequence[Payment], payer: str, what: str, under_way: int
 ) -> None:
     spent: dict[str, Any] = {
         payer: id_,
@@ -146,7 +151,7 @@ def _report_spent(
         "requests": sum(payment.n_requests for payment in payments),
         "tokens": sum(payment.tokens for payment in payments),
         "dollars": round(sum(payment.dollars for payment in payments), 6),
-        **more,
+        "under way": under_way,
     }
     if payer == "model":
         spent["output tokens"] = sum(payment.output_tokens for payment in payments)

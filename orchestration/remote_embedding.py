@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from genept.common import Settings, StoreError, console, private_folder
-from genept.language_models import AnswerCache, Chat, ChatService, CompleteRemotely, put_chats
+from genept.language_models import AnswerCache, Chat, ChatService, put_chats
 from genept.storage import ObjectStore, Part, get_table, open_store
-from genept.text import EmbedRemotely, MeteredEmbedder, VectorCache, all_payments, jobs_of
+from genept.text import MeteredEmbedder, VectorCache, all_payments, jobs_of
 from orchestration.run_metrics import METER
 from orchestration.services import Service
 
@@ -40,76 +40,55 @@ QUIET: Final = {
 """Settings of a server and a worker of our own."""
 
 
-def embed_remotely(settings: Settings) -> EmbedRemotely:
-    """What has the texts of hosted embedders embedded by flows, and waits for the flows.
+RunFlow = Callable[[str, Mapping[str, str]], None]
+"""Runs the flow of a name with these arguments, and waits for it."""
+
+
+class PrefectFlows:
+    """Has hosted models asked by flows, and waits for the flows; see `genept.client.RemoteModels`.
 
     Parameters
     ----------
     settings
         Of the installation; a worker that is started here gets them.
-
-    Returns
-    -------
-    callable
-        See `genept.text.EmbedRemotely`.
     """
-    return partial(_embed, settings)
 
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
 
-def _embed(settings: Settings, embedder: MeteredEmbedder, texts: Part) -> None:
-    context = dg.AssetExecutionContext.get()
-    cache = VectorCache(open_store(settings, "writer"), settings.product, embedder)
-    console.print(f"  embedding with {embedder.id}: a Prefect flow", markup=False)
-    with _server(settings) as server:
-        parameters = {"embedder": embedder.id, "vectors": cache.prefix}
-        runs = []
-        if jobs_of(cache):
-            runs.append(server.run(context, "collect-batches", parameters))
-            cache.refresh()
-        wanted = get_table(cache.store, texts.key, "run again")["text"].to_pylist()
-        if cache.missing(wanted):
-            parameters["part"] = texts.key
-            runs.append(server.run(context, "embed-texts", parameters))
-    _report_paid(context, cache.store, settings.product, embedder.id, runs)
+    def embed(self, embedder: MeteredEmbedder, texts: Part) -> None:
+        """Have the texts of a part embedded, or sent as batches."""
+        store = open_store(self.settings, "writer")
+        cache = VectorCache(store, self.settings.product, embedder)
+        place = {"embedder": embedder.id, "vectors": cache.prefix}
+        with self._asking(embedder.id, store) as run:
+            if jobs_of(cache):
+                run("collect-batches", place)
+                cache.refresh()
+            wanted = get_table(store, texts.key, "run again")["text"].to_pylist()
+            if cache.missing(wanted):
+                run("embed-texts", {**place, "part": texts.key})
 
+    def complete(self, service: ChatService, cache: AnswerCache, chats: Sequence[Chat]) -> None:
+        """Have chats completed, or sent as batches."""
+        key = put_chats(cache.store, self.settings.product, chats)
+        with self._asking(service.id, cache.store) as run:
+            run("complete-chats", {"model": service.id, "answers": cache.prefix, "chats": key})
+        cache.store.delete([key])
 
-def complete_remotely(settings: Settings) -> CompleteRemotely:
-    """What has chats of hosted language models completed by a flow, and waits for it.
-
-    Parameters
-    ----------
-    settings
-        Of the installation; a worker that is started here gets them.
-
-    Returns
-    -------
-    callable
-        See `genept.language_models.CompleteRemotely`.
-    """
-    return partial(_complete, settings)
-
-
-def _complete(
-    settings: Settings, service: ChatService, cache: AnswerCache, chats: Sequence[Chat]
-) -> None:
-    context = dg.AssetExecutionContext.get()
-    console.print(f"  asking {service.id}: a Prefect flow", markup=False)
-    key = put_chats(cache.store, settings.product, chats)
-    parameters = {"model": service.id, "answers": cache.prefix, "chats": key}
-    with _server(settings) as server:
-        run = server.run(context, "complete-chats", parameters)
-    cache.store.delete([key])
-    _report_paid(context, cache.store, settings.product, service.id, [run])
-
-
-def _report_paid(
-    context: dg.AssetExecutionContext, store: ObjectStore, product: str, id_: str, runs: list[str]
-) -> None:
-    """What the flow runs paid, in the metrics of the run and the metadata of the asset."""
-    paid = [payment for payment in all_payments(store, product) if payment.run_id in runs]
-    METER.add(sum(payment.tokens + payment.output_tokens for payment in paid))
-    dollars = sum(payment.dollars for payment in paid)
-    context.add_asset_metadata({f"dollars paid to {id_}": round(dollars, 6)})
+    @contextmanager
+    def _asking(self, model: str, store: ObjectStore) -> Iterator[RunFlow]:
+        """What runs flows; what they paid is in the metrics of the run and the asset's metadata."""
+        context = dg.AssetExecutionContext.get()
+        console.print(f"  asking {model}: a Prefect flow", markup=False)
+        runs: list[str] = []
+        with _server(self.settings) as server:
+            yield lambda flow, arguments: runs.append(server.run(context, flow, arguments))
+        payments = all_payments(store, self.settings.product)
+        paid = [payment for payment in payments if payment.run_id in runs]
+        METER.add(sum(payment.tokens + payment.output_tokens for payment in paid))
+        dollars = sum(payment.dollars for payment in paid)
+        context.add_asset_metadata({f"dollars paid to {model}": round(dollars, 6)})
 
 
 @contextmanager

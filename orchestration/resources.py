@@ -31,6 +31,7 @@ class BuildOptions(dg.Config):
 
     collections: list[str] | None = _option("collections")
     spaces: list[str] | None = _option("spaces")
+    writers: list[str] | None = _option("writers")
     max_genes: int | None = _option("max_genes")
     sentences_per_collection: int | None = _option("sentences_per_collection")
     full_models: bool | None = _option("full_models")
@@ -57,7 +58,7 @@ def _open(open_platform: OpenPlatform, config: Mapping[str, Any]) -> Platform:
     try:
         platform = open_platform(options)
         if options:
-            platform.limits  # noqa: B018 - names every unknown collection and space
+            platform.limits, platform.writers  # noqa: B018 - names what is unknown
     except ValidationError as error:
         reasons = "; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
         raise dg.Failure(f"option {reasons}", allow_retries=False) from None

@@ -23,11 +23,10 @@ from assets import (
     trained_model,
     trained_models,
 )
-from genept.client import Platform
+from genept.client import Platform, batches_under_way
 from genept.collections import drops
 from genept.common import Settings
 from genept.storage import sha256_of
-from genept.text import EmbeddingError, unfinished_batches
 from orchestration.resources import LOGGERS, run_config
 
 ZONE = "UTC"
@@ -226,7 +225,8 @@ def inbox_sensor(
     )
 
 
-TABLE = dg.AssetKey("gene_embeddings")
+WAITING = [dg.AssetKey(table) for table in ("gene_embeddings", "written_statements")]
+"""Tables that may wait for batches."""
 
 DAY = "dagster/partition"
 
@@ -234,13 +234,13 @@ DAY = "dagster/partition"
 def batches_sensor(*jobs: Any) -> dg.SensorDefinition:
     """A sensor that runs the job again whose last run left batches under way.
 
-    A batch may take a day, and no run lasts that long: the run ends, and its table stays pending.
+    A batch may take a day, and no run lasts that long: the run ends, and a table stays pending.
     What is under way is on record in the store.
 
     Parameters
     ----------
     jobs
-        The jobs that build table `gene_embeddings`.
+        The jobs that build these tables.
     """
     names = {job.name for job in jobs}
 
@@ -259,10 +259,9 @@ def batches_sensor(*jobs: Any) -> dg.SensorDefinition:
             return dg.SkipReason("no table waits for batches")
         if run.job_name not in names:
             return dg.SkipReason(f"run {run.run_id} was of single assets: materialise them again")
-        product, hosted = platform.settings.product, platform.hosted
         try:
-            unfinished = unfinished_batches(platform.store, product, hosted.open)
-        except EmbeddingError as error:
+            unfinished = batches_under_way(platform)
+        except ValueError as error:
             return dg.SkipReason(f"the service cannot be asked about its batches: {error}")
         if unfinished:
             until = max((job.until for job in unfinished if job.until), default=None)
@@ -280,13 +279,14 @@ def batches_sensor(*jobs: Any) -> dg.SensorDefinition:
 
 
 def _pending_run(instance: dg.DagsterInstance) -> dg.DagsterRun | None:
-    """The run that left the table pending, unless it was materialised since."""
-    observed = instance.fetch_observations(TABLE, limit=1).records
-    if not observed or observed[0].asset_observation is None:
-        return None
-    if PENDING not in observed[0].asset_observation.metadata:
-        return None
-    materialised = instance.fetch_materializations(TABLE, limit=1).records
-    if materialised and materialised[0].storage_id > observed[0].storage_id:
-        return None
-    return instance.get_run_by_id(observed[0].run_id)
+    """The last run that left a table pending which was not materialised since."""
+    waiting = []
+    for key in WAITING:
+        observed = instance.fetch_observations(key, limit=1).records
+        materialised = instance.fetch_materializations(key, limit=1).records
+        for record in observed:
+            is_older = materialised and materialised[0].storage_id > record.storage_id
+            if record.asset_observation and not is_older:
+                waiting += [record] if PENDING in record.asset_observation.metadata else []
+    latest = max(waiting, key=lambda record: record.storage_id, default=None)
+    return instance.get_run_by_id(latest.run_id) if latest else None

@@ -1,13 +1,27 @@
 """`genept genes write` and `genept chat probe`: statements about genes by language models."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import polars as pl
 import typer
 
-from genept.client import Platform
-from genept.common import Settings, SourceError, StoreError, open_console, plain_table
-from genept.language_models import ChatError, forecast_chats, in_threads, unfinished
+from genept.client import Platform, evidence_for, store_statements
+from genept.common import (
+    PENDING_EXIT,
+    Settings,
+    SourceError,
+    StoreError,
+    open_console,
+    plain_table,
+)
+from genept.language_models import (
+    ChatError,
+    PendingChatsError,
+    forecast_chats,
+    in_threads,
+    unfinished,
+)
 from genept.language_models.descriptions import (
     GeneEvidence,
     evidence_of,
@@ -33,20 +47,23 @@ def write(
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Ask nothing more after so long.")
     ] = None,
+    batch: Annotated[
+        bool | None,
+        typer.Option(help="Through the Batch API; unset: as GENEPT_EMBEDDING_BATCH_API says."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option(help="Forecast the cost; ask nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Pay without being asked.")] = False,
 ) -> None:
     """Have a language model write statements about genes, and check what each of them cites.
 
     What was written before is kept and costs nothing. Recipes whose `writer` is the model describe
-    genes by the statements that are kept.
+    genes by the statements that are kept. Ends with code 75 while batches of the Batch API are
+    under way: the same command goes on when they are there.
     """
     platform = Platform(Settings())
     genes = platform.reference.published
     wanted = _wanted(platform, genes, gene or [], task or [], every=every)
-    if platform.statements.missing(model) is None:
-        wanted |= set(platform.statements.rows(model)["ensembl_gene_id"])
-    evidence = evidence_of(platform.knowledge, genes, wanted)
+    evidence = evidence_for(platform, model, genes, wanted)
     if not evidence:
         raise SourceError("of none of these genes is anything known that could be cited")
     models = platform.language_models
@@ -55,7 +72,9 @@ def write(
             prompt = prompt_for(service.declared)
             cache = models.cache(service, platform.store)
             chats = [statement_chat(prompt, each, service.declared.sampling) for each in evidence]
-            cost = forecast_chats(service, cache, chats)
+            limit = models.batch_limit
+            limit = limit if batch is None else replace(limit, batch_api=batch)
+            cost = forecast_chats(service, cache, chats, limit)
             answer.print(
                 f"{len(wanted):,} genes, {len(evidence):,} with evidence, {cost.n_new:,} to be "
                 f"asked for, at most ${cost.dollars:.4f}"
@@ -66,18 +85,18 @@ def write(
                 typer.confirm("Pay that?", abort=True, err=True)
             rows = write_statements(
                 service, cache, prompt, evidence,
-                seconds=None if minutes is None else 60 * minutes,
-                spending_limit=models.spending_limit,
+                seconds=None if minutes is None else 60 * minutes, spending_limit=limit,
                 runner=in_threads,
             )  # fmt: skip
             left = len(unfinished(cache, chats))
+    except PendingChatsError as error:
+        answer.print(f"{error}; the same command goes on from there", markup=False)
+        raise typer.Exit(PENDING_EXIT) from None
     except ChatError as error:
         raise StoreError(str(error)) from None
     if rows.is_empty():
         raise StoreError("nothing was written: give it more --minutes")
-    prompts = (f"{prompt.id}@{prompt.version}",)
-    counts = dict(sorted(rows["fate"].value_counts().iter_rows()))
-    platform.statements.put(model, prompts, counts, rows)
+    store_statements(platform, model, rows)
     _report(rows, evidence, left)
     recipes = [id_ for id_, recipe in platform.recipes.items() if recipe.writer == model]
     answer.print(

@@ -36,3 +36,8 @@ from .search import TABLE_OF as TABLE_OF
 from .search import Among as Among
 from .search import SearchHits as SearchHits
 from .search import SpaceSearch as SpaceSearch
+from .statement_writing import RemoteModels as RemoteModels
+from .statement_writing import batches_under_way as batches_under_way
+from .statement_writing import evidence_for as evidence_for
+from .statement_writing import store_statements as store_statements
+from .statement_writing import write_of_all_genes as write_of_all_genes

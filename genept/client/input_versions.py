@@ -113,6 +113,7 @@ def _settings(platform: Platform) -> Iterator[tuple[str, str]]:
     settings = platform.settings
     yield "collections", ",".join(sorted(collection.id for collection in platform.collections))
     yield "spaces", ",".join(sorted(space.id for space in platform.spaces))
+    yield "writers", ",".join(platform.writers)
     for recipe in platform.followed_recipes:
         yield f"recipe {recipe.id}", sha256_of(recipe.model_dump(mode="json"))
     yield "generated texts", generated_version(platform)

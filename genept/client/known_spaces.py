@@ -58,6 +58,14 @@ class KnownSpaces(Installation):
         return ProbeTables(lambda: self.store, self.settings.product)
 
     @property
+    def writers(self) -> tuple[str, ...]:
+        """The language models that write statements; `ValueError` if one is not available."""
+        for id_ in self.settings.writers:
+            if why := self.language_models.unavailable(id_):
+                raise ValueError(f"writer {id_!r} is not available: {why}")
+        return self.settings.writers
+
+    @property
     def recipes(self) -> dict[str, text.Recipe]:
         """Every declared recipe, available here or not; and those of edited descriptions."""
         return text.load_recipes(self.settings.recipes) | self._edited_recipes

@@ -14,6 +14,7 @@ from genept import embeddings, perturbations, text
 from genept.benchmarks import Labels, SpaceVectors, build_labels, space_costs
 from genept.client.generated_texts import require_cleared
 from genept.client.known_spaces import KnownSpaces
+from genept.client.statement_writing import RemoteModels
 from genept.common import Settings
 from genept.datasources import gene_group_file, read_gene_groups
 from genept.models import DiagnosisTask, load_tasks, tasks_of
@@ -32,7 +33,7 @@ class Platform(KnownSpaces):
     runner
         Runs the batches of texts that are to be embedded.
     remote
-        Has texts of hosted embedders embedded elsewhere; None: they are embedded from here.
+        Has hosted models asked elsewhere; None: they are asked from here.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Platform(KnownSpaces):
         settings: Settings,
         *,
         runner: text.Runner = text.plain_loop,
-        remote: text.EmbedRemotely | None = None,
+        remote: RemoteModels | None = None,
     ) -> None:
         super().__init__(settings)
         self.runner, self.remote = runner, remote
@@ -104,7 +105,7 @@ class Platform(KnownSpaces):
             version=self.embedders.version(space.embedder) if space.needs_embedder else None,
             runner=self.runner,
             spending_limit=self.hosted.spending_limit,
-            remote=self.remote,
+            remote=self.remote.embed if self.remote else None,
         )
 
     def link_fates(self) -> dict[str, int]:

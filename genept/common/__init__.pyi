@@ -15,6 +15,7 @@ from .display import restored as restored
 from .display import visible as visible
 from .display import without_formulas as without_formulas
 from .errors import LONGEST as LONGEST
+from .errors import PENDING_EXIT as PENDING_EXIT
 from .errors import ConflictError as ConflictError
 from .errors import InvalidKeyError as InvalidKeyError
 from .errors import MissingObjectError as MissingObjectError

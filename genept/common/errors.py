@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
+PENDING_EXIT: Final = 75
+"""Exit code of a command that left batches under way: EX_TEMPFAIL of sysexits.h, try later."""
+
 Audience: TypeAlias = Literal["catalogue", "sidecar", "command_line"]
 _AUDIENCE: ContextVar[Audience] = ContextVar("audience", default="catalogue")
 

@@ -89,7 +89,11 @@ class Settings(BaseSettings):
     """Minutes that a language model of this machine may embed the genes of one space, at its
     declared speed; further genes have no vector there."""
     embedding_batch_api: bool = False
-    """Embed through the Batch API: half the price, up to a day's wait."""
+    """Embed, and have statements written, through the Batch API: half the price, up to a day's
+    wait."""
+    writers: tuple[str, ...] = ()
+    """Language models that a run has write statements about every protein-coding gene; local ones
+    for `embedding_minutes` each."""
     max_genes: int | None = Field(None, ge=1)
     """Describe only this many genes, for trials; each run reports it."""
 

@@ -3,6 +3,7 @@
 from .answer_cache import AnswerCache as AnswerCache
 from .answer_formats import AnswerFormat as AnswerFormat
 from .answer_formats import FormatError as FormatError
+from .chat_batches import PendingChatsError as PendingChatsError
 from .chat_budget import ChatBudget as ChatBudget
 from .chat_budget import ChatBudgetError as ChatBudgetError
 from .chat_budget import unfinished as unfinished

@@ -6,7 +6,7 @@ next, follows from the replies alone, so that nothing is asked twice after a kil
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -79,10 +79,9 @@ class AnswerCache(ShardCache[Reply]):
         reason = f"none of {REPETITIONS} answers has the required form: the last {faults[-1]}"
         return ChatOutcome(chat, None, reason, tuple(faults), reply)
 
-    def add(self, request: Chat, reply: Reply | None, payment: Payment | None) -> None:
-        """Store the reply to a request, and what it cost; a payment also where no reply came."""
-        addresses, replies = ([request.address], [reply]) if reply else ([], [])
-        self.keep(addresses, replies, [payment.note()] if payment else [])
+    def add(self, replies: Mapping[str, Reply], payment: Payment | None) -> None:
+        """Store replies by the address of the request, and what they cost, or none did."""
+        self.keep(list(replies), list(replies.values()), [payment.note()] if payment else [])
 
     def rows_of(self, addresses: Sequence[str], values: Sequence[Reply]) -> pa.Table:
         """Replies as rows."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from genept.language_models.answer_cache import AnswerCache
+from genept.language_models.chat_batches import ChatBatches, PendingChatsError
 from genept.language_models.chat_service import ChatAnswer, ChatService
-from genept.language_models.chats import Chat, RefusedChatError
-from genept.text import MILLION, Pace, Payment, plain_loop
-from genept.text.hosted import Spending, SpendingLimit
+from genept.language_models.chats import Chat, RefusedChatError, Reply
+from genept.text import MILLION, Pace, Payment, jobs_of, plain_loop
+from genept.text.hosted import Spending, SpendingLimit, addresses_under_way, require_collected
 
 ChatRunner = Callable[[Sequence[Chat], Callable[[Chat], None], int], None]
 """Has every chat completed by the function it is given, so many at once at the most."""
@@ -60,6 +61,8 @@ class ChatBudget:
             waiting,
             pace,
         )
+        self._jobs = ChatBatches(service, cache, run_id, self._keep)
+        self._sent: set[str] = set()
         self._lock = threading.Lock()
 
     @property
@@ -68,12 +71,8 @@ class ChatBudget:
         return self.spending.payments
 
     def __enter__(self) -> ChatBudget:
-        self.spending.__enter__()
-        try:
-            self.cache.refresh()  # with what the last holder paid for
-        except BaseException:
-            self.spending.__exit__()
-            raise
+        self.spending.open(self.cache, self._jobs)
+        self._sent = addresses_under_way(self._jobs.jobs)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -85,7 +84,7 @@ class ChatBudget:
         runner: ChatRunner = plain_loop,
         advance: Callable[[float], None] = lambda _: None,
     ) -> None:
-        """Pay for any number of chats.
+        """Pay for any number of chats, by requests or, if the spending limit says so, by batches.
 
         Parameters
         ----------
@@ -94,22 +93,42 @@ class ChatBudget:
         runner
             Runs the requests.
         advance
-            Called with 1 for each chat that has an outcome.
+            Called with the number of chats that have an outcome, or were sent.
 
         Raises
         ------
         ChatError
-            As in `pay`.
+            As in `pay`; `PendingChatsError` if some are in a batch that is not finished.
         """
 
         def pay(chat: Chat) -> None:
             self.pay(chat)
             advance(1)
 
-        runner(unfinished(self.cache, chats), pay, self.service.declared.at_once)
+        new = unfinished(self.cache, chats)
+        if in_batches(self.service, self.spending.limit):
+            self._send(new, advance)
+        singly = [chat for chat in new if self._next(chat)]
+        runner(singly, pay, self.service.declared.at_once)
+        require_collected_chats(self.service, self.cache, new)
+
+    def _send(self, chats: Sequence[Chat], advance: Callable[[float], None]) -> None:
+        """Send as batches what may go into them."""
+        pairs = ((chat, self._next(chat)) for chat in chats)
+        every = self.service.declared.batches == "all"
+        requests = [it for chat, it in pairs if it and (every or it.address == chat.address)]
+        for request in requests:
+            self.service.require_possible(request)
+        for batch in self._jobs.packed(requests):
+            with self.spending.until_refused():
+                self.spending.send(self._jobs, batch)
+                self._sent.update(request.address for request in batch)
+            advance(len(batch))
 
     def pay(self, chat: Chat) -> None:
         """Request what a chat lacks, and store each reply with its payment.
+
+        A request in a batch under way is left to it.
 
         Parameters
         ----------
@@ -128,8 +147,10 @@ class ChatBudget:
                 self._request(request)
 
     def _next(self, chat: Chat) -> Chat | None:
+        """What is to be requested for a chat, unless it is in a batch under way."""
         with self._lock:
-            return self.cache.next_request(chat)
+            request = self.cache.next_request(chat)
+        return None if request is None or request.address in self._sent else request
 
     def _request(self, request: Chat) -> None:
         self.spending.confirm()
@@ -141,12 +162,15 @@ class ChatBudget:
             answer = self.service.ask(request)
             self.spending.adapt(answer.limits)
             if answer.n_requests or answer.n_unanswered:
-                payment = self._payment(answer, tokens)
-                with self._lock:
-                    self.cache.add(request, answer.reply, payment)
-                    self.spending.record(payment)
+                replies = {request.address: answer.reply} if answer.reply else {}
+                self._keep(replies, self._payment(answer, tokens))
         if answer.failure:
             raise answer.failure
+
+    def _keep(self, replies: Mapping[str, Reply], payment: Payment) -> None:
+        with self._lock:
+            self.cache.add(replies, payment)
+            self.spending.record(payment)
 
     def _payment(self, answer: ChatAnswer, tokens: int) -> Payment:
         return Payment.made(
@@ -181,6 +205,29 @@ def unfinished(cache: AnswerCache, chats: Sequence[Chat]) -> list[Chat]:
     """
     each = {chat.address: chat for chat in chats}
     return [chat for chat in each.values() if cache.next_request(chat) is not None]
+
+
+def require_collected_chats(
+    service: ChatService, cache: AnswerCache, chats: Sequence[Chat]
+) -> None:
+    """Refuse to go on while chats are in batches that are not collected.
+
+    Parameters
+    ----------
+    service, cache
+        The model and its cache.
+    chats
+        Chats that are wanted. Raises `PendingChatsError` if some are under way.
+    """
+    requests = [request for chat in chats if (request := cache.next_request(chat))]
+    wanted = [request.address for request in requests]
+    require_collected(PendingChatsError, service.id, jobs_of(cache), wanted)
+
+
+def in_batches(service: ChatService, limit: SpendingLimit) -> bool:
+    """Whether chats go through the Batch API: the limit says so, and the service has one."""
+    declared = service.declared
+    return limit.batch_api and declared.weights is None and declared.batches != "none"
 
 
 def dollars_of(service: ChatService, tokens: int, output_tokens: int) -> float:

@@ -130,7 +130,7 @@ class ChatService(OpenAIService):
             body = self.call(self.post, partial(self._create, chat), count, texts=[chat.user])
             count.answer(stated_usage(body, "prompt_tokens"))  # charged, good or not
             output_tokens = stated_usage(body, "completion_tokens") or 0
-            reply = self._reply(chat, body, count.tokens)
+            reply = self.read(body, self.count_tokens(chat))
             output_tokens = reply.output_tokens
         except ChatError as error:
             failure = error
@@ -144,10 +144,11 @@ class ChatService(OpenAIService):
             count.limits,
         )
 
-    def _create(self, chat: Chat) -> Any:
+    def request_body(self, chat: Chat) -> dict[str, Any]:
+        """The body of a request, alone or in a batch."""
         declared, sampling = self.declared, chat.sampling
         texts = [("system", chat.system), ("user", chat.user)]
-        body: dict[str, Any] = {
+        return {
             "model": declared.model,
             "messages": [{"role": role, "content": text} for role, text in texts if text],
             "temperature": sampling.temperature,
@@ -156,14 +157,19 @@ class ChatService(OpenAIService):
             **({"seed": sampling.seed} if declared.seeds else {}),
             **chat.answer_format.requested(),
         }
-        known = {"model", "messages"}
+
+    def _create(self, chat: Chat) -> Any:
+        body, known = self.request_body(chat), {"model", "messages"}
         extra = {name: value for name, value in body.items() if name not in known}
         return self.client.chat.completions.with_raw_response.create(
             model=body["model"], messages=body["messages"], extra_body=extra
         )
 
-    def _reply(self, chat: Chat, body: dict[str, Any], tokens: int | None) -> Reply:
-        """What an answer says. Raises `ChatError` if it says nothing usable."""
+    def read(self, body: dict[str, Any], estimate: int) -> Reply:
+        """What an answer says. Raises `ChatError` if it says nothing usable.
+
+        `estimate` is how many tokens the question has, where the service does not say.
+        """
         if (model := body.get("model")) not in self.declared.answers_as:
             raise RefusedChatError(
                 f"{self.id}: requested the model {self.declared.model!r}, answered by {model!r}; "
@@ -182,12 +188,13 @@ class ChatService(OpenAIService):
         if not declined and not isinstance(text, str):
             raise ChatError(f"{self.id}: the service answered a message without text")
         text = "" if declined or not isinstance(text, str) else text
+        read = stated_usage(body, "prompt_tokens")
         written = stated_usage(body, "completion_tokens")
         return Reply(
             text=text,
             declined=str(declined or ""),
             finish_reason=str(finish),
             model=str(model),
-            input_tokens=self.count_tokens(chat) if tokens is None else tokens,
+            input_tokens=estimate if read is None else read,
             output_tokens=self.counter.count([text])[0] if written is None else written,
         )

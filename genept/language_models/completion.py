@@ -14,11 +14,18 @@ from dataclasses import dataclass
 
 from genept.common import console, progress_bar
 from genept.language_models.answer_cache import AnswerCache
-from genept.language_models.chat_budget import ChatBudget, ChatRunner, dollars_of, unfinished
+from genept.language_models.chat_budget import (
+    ChatBudget,
+    ChatRunner,
+    dollars_of,
+    in_batches,
+    require_collected_chats,
+    unfinished,
+)
 from genept.language_models.chat_service import ChatService
 from genept.language_models.chats import Chat, ChatError, ChatOutcome
-from genept.text import plain_loop
-from genept.text.hosted import SpendingLimit
+from genept.text import jobs_of, plain_loop
+from genept.text.hosted import SpendingLimit, addresses_under_way
 
 CompleteRemotely = Callable[[ChatService, AnswerCache, Sequence[Chat]], None]
 """Has chats completed elsewhere: their replies are in the cache when it returns. Raises `ChatError`
@@ -62,12 +69,14 @@ def complete(
     Raises
     ------
     ChatError
-        A request could not be made, or was not answered; what was answered is kept.
+        A request could not be made, or was not answered, or is in a batch under way
+        (`PendingChatsError`); what was answered is kept.
     """
     missing = unfinished(cache, chats)
     if missing and remote and service.declared.weights is None:
         remote(service, cache, missing)
         cache.refresh()
+        require_collected_chats(service, cache, chats)
         if left := unfinished(cache, chats):  # never paid for from here, too
             raise ChatError(f"{service.id}: {len(left)} chats have no answer still")
     elif missing:
@@ -94,7 +103,7 @@ def _complete_freely(service: ChatService, cache: AnswerCache, chat: Chat) -> No
         answer = service.ask(request)
         if answer.reply is None:
             raise answer.failure or ChatError(f"{service.id}: no reply came")
-        cache.add(request, answer.reply, None)
+        cache.add({request.address: answer.reply}, None)
 
 
 def in_threads(chats: Sequence[Chat], answer: Callable[[Chat], None], at_once: int) -> None:
@@ -128,7 +137,7 @@ class ChatForecast:
     model
         Its id.
     n_chats, n_new
-        Distinct chats, and those without an outcome.
+        Distinct chats, and those without an outcome that are in no batch under way.
     tokens, most_output_tokens
         Of their questions, and the most that their answers may have.
     dollars
@@ -146,7 +155,12 @@ class ChatForecast:
     basis: str
 
 
-def forecast_chats(service: ChatService, cache: AnswerCache, chats: Sequence[Chat]) -> ChatForecast:
+def forecast_chats(
+    service: ChatService,
+    cache: AnswerCache,
+    chats: Sequence[Chat],
+    spending_limit: SpendingLimit | None = None,
+) -> ChatForecast:
     """Forecast what chats cost; no request is sent.
 
     Parameters
@@ -157,15 +171,21 @@ def forecast_chats(service: ChatService, cache: AnswerCache, chats: Sequence[Cha
         Its cache.
     chats
         Chats; may repeat.
+    spending_limit
+        Says whether they are to go through the Batch API; None: they are not.
 
     Returns
     -------
     ChatForecast
         Without repetitions of answers that break their form.
     """
-    new = unfinished(cache, chats)
+    sent = addresses_under_way(jobs_of(cache))
+    pairs = ((chat, cache.next_request(chat)) for chat in unfinished(cache, chats))
+    new = [chat for chat, request in pairs if request and request.address not in sent]
     tokens = sum(map(service.count_tokens, new))
     most = sum(chat.sampling.max_output_tokens for chat in new)
     n_chats = len({chat.address for chat in chats})
-    dollars, basis = dollars_of(service, tokens, most), service.counter.basis
+    batched = in_batches(service, spending_limit or SpendingLimit())
+    price = service.declared.batch_price if batched else 1.0
+    dollars, basis = dollars_of(service, tokens, most) * price, service.counter.basis
     return ChatForecast(service.id, n_chats, len(new), tokens, most, dollars, basis)

@@ -44,6 +44,12 @@ class LanguageModel(BaseModel):
     context_tokens: int = Field(ge=1, description="Tokens of a question and its answer together.")
     dollars_per_million_tokens: float = Field(ge=0, description="Of input.")
     dollars_per_million_output_tokens: float = Field(ge=0)
+    batch_price: float = Field(0.5, ge=0, description="Price in the Batch API, of the full one.")
+    batches: Literal["all", "first", "none"] = Field(
+        "all",
+        description="What may go into batches: all requests, the first one of each chat (answers "
+        "that break their form are asked again singly), or none (its service has no Batch API).",
+    )
     encoding: str | None = Field(None, description="Its tokens, if tiktoken knows them.")
     tokens_per_minute: int = Field(200_000, ge=1)
     requests_per_minute: int = Field(500, ge=1)

@@ -44,6 +44,11 @@ class LanguageModels:
         """What may be spent, on embedders and language models together."""
         return SpendingLimit(self._settings.embedding_budget)
 
+    @property
+    def batch_limit(self) -> SpendingLimit:
+        """The same for chats that may wait for a day: in batches, if the settings say so."""
+        return SpendingLimit(self._settings.embedding_budget, self._settings.embedding_batch_api)
+
     def unavailable(self, id_: str) -> str | None:
         """Why a model cannot be used here; None if it can."""
         if id_ not in self.declared:

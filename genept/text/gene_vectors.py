@@ -19,8 +19,15 @@ import pyarrow as pa
 from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, ObjectStore, Origin, Part, VectorFile, put_table
 from genept.text.cached_embedding import embed_through_cache, genes_in_time
+from genept.text.composition import text_sha256
 from genept.text.embedders import EmbeddingError, Space, TextEmbedder, embedding_column
-from genept.text.hosted import PendingBatchesError, SpendingLimit, jobs_of, require_collected
+from genept.text.hosted import (
+    PendingBatchesError,
+    PendingTextsError,
+    SpendingLimit,
+    jobs_of,
+    require_collected,
+)
 from genept.text.local import LSA, RandomVectors, shuffled
 from genept.text.metered import MeteredEmbedder, Runner, plain_loop
 from genept.text.vector_cache import VectorCache
@@ -98,7 +105,8 @@ def embed_genes(
             remote(embedder, descriptions)
             cache.refresh()
             missing = cache.missing(texts)
-            require_collected(embedder.id, jobs_of(cache), missing)
+            wanted = [text_sha256(text) for text in missing]
+            require_collected(PendingTextsError, embedder.id, jobs_of(cache), wanted)
             if missing:  # never paid for from here, too
                 raise EmbeddingError(f"{embedder.id}: {len(missing)} texts have no vector still")
         return rows, embed_through_cache(embedder, cache, texts, runner, spending_limit)

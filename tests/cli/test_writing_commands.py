@@ -72,6 +72,24 @@ def test_statements_are_written_once_the_price_is_agreed_to(asked):
     assert len(asked.bodies) == 3
 
 
+def test_statements_are_written_by_a_batch_at_half_the_price(asked):
+    write = ("write", "--model", "loopback", "--gene", "TP53", "--gene", "BRAF")
+    full, half = (
+        float(run(genes, *write, how, "--dry-run").output.rpartition("$")[2])
+        for how in ("--no-batch", "--batch")
+    )
+    assert half == pytest.approx(full / 2, abs=1e-4)
+    sent = run(genes, *write, "--batch", "--yes")
+    assert sent.exit_code == 75
+    assert "loopback: 2 chats are in 1 batches" in sent.output
+    with pytest.raises(SourceError, match="nothing of loopback"):
+        Platform(Settings()).statements.rows("loopback")
+    done = run(genes, *write, "--batch")
+    assert "2 with evidence, 0 to be asked for" in done.output
+    assert "2 of 2 genes have a statement" in done.output
+    assert set(asked.asked.values()) == {1}
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "reason"),
     [

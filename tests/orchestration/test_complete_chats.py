@@ -114,6 +114,7 @@ def test_a_step_links_to_its_flow_run_which_shows_what_was_spent(step, service, 
         "tokens": N_CHATS * IN,
         "output tokens": N_CHATS * OUT,
         "dollars": pytest.approx(dollars),
+        "under way": 0,
     }
     limits = {one["name"]: one for one in server.post("v2/concurrency_limits/filter")}
     assert limits["loopback-requests"]["slot_decay_per_second"] == pytest.approx(450 / 60)

@@ -1,4 +1,7 @@
-"""A batch that takes a day: no run waits for it, and the sensor goes on when it is there."""
+"""A batch that takes a day: no run waits for it, and the sensor goes on when it is there.
+
+Of texts to embed, and of statements that a language model is to write.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from loopback_openai import LoopbackService, serving
+from loopback_chats import LoopbackChats, question
+from loopback_openai import serving
 from prefect_server import Served, prefect_server
 from small_installation import GENES, RecordingModel, SmallInstallation, SmallPlatform
 
@@ -21,7 +25,7 @@ from genept.storage.object_store import ObjectStore
 from genept.text.embedders import Space
 from genept.text.hosted.ledger import all_payments
 from orchestration.commands import pending_of
-from orchestration.remote_embedding import embed_remotely
+from orchestration.remote_embedding import PrefectFlows
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -38,13 +42,30 @@ dollars_per_million_tokens = 1
 """
 HOSTED = Space("loopback", "ncbi")
 
+WRITER = """
+[models.loopback-writer]
+model = "loopback-chat"
+context_tokens = 4000
+dollars_per_million_tokens = 1
+dollars_per_million_output_tokens = 2
+grammars = true
+"""
+SPEAKING = ("GENE3", "GENE7", "GENE9")
+"""Genes whose summaries speak of something specific."""
+
+
+def restated(body: dict[str, Any]) -> str:
+    """The first line of the evidence again."""
+    text = question(body)
+    return text[text.index("[1] ") :].splitlines()[0] + "\n"
+
 
 class HostedPlatform(SmallPlatform):
     """The small installation with a space of a hosted embedder."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue, model: RecordingModel) -> None:
         super().__init__(settings, catalogue, model)
-        self.remote = embed_remotely(settings)
+        self.remote = PrefectFlows(settings)
 
     @property
     def declared_spaces(self) -> dict[Space, bool]:
@@ -62,7 +83,7 @@ class HostedInstallation(SmallInstallation):
 class Day:
     """A service whose clock is moved, and an installation that pays for batches of it."""
 
-    service: LoopbackService
+    service: LoopbackChats
     installation: HostedInstallation
     began: float = field(default_factory=time.time)
     hours: int = 0
@@ -94,10 +115,11 @@ def day(
     server: Served,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Day]:
-    service = LoopbackService()
+    service = LoopbackChats(restated)
     service.batch_seconds = 23.5 * HOUR
     folder, access = tmp_path_factory.mktemp("installation"), object_store.access
     (folder / "embedders.toml").write_text(DECLARED)
+    (folder / "models.toml").write_text(WRITER)
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     with serving(service) as url, dg.instance_for_test() as instance:
@@ -112,6 +134,7 @@ def day(
             openai_base_url=url,
             openai_api_key="sk-test",
             embedders=folder / "embedders.toml",
+            language_models=folder / "models.toml",
             embedding_batch_api=True,
         )
         with server.worker(installation.settings.environment()):
@@ -163,4 +186,47 @@ def test_a_batch_of_a_day_holds_no_run_and_the_sensor_goes_on_when_it_is_there(
     assert "no table waits" in day.sensor().skip_message
     runs = installation.instance.get_run_records()
     assert {record.dagster_run.status for record in runs} == {dg.DagsterRunStatus.SUCCESS}
+    assert all(record.end_time - record.start_time < MAX_RUNTIME for record in runs)
+
+
+def test_statements_of_a_batch_of_a_day_are_written_once_and_before_the_texts(day: Day) -> None:
+    installation, service = day.installation, day.service
+    installation.settings = installation.settings.model_copy(
+        update={"writers": ("loopback-writer",)}
+    )
+    installation.publish_summaries(
+        **{gene: f"{gene} regulates apoptosis in neurons." for gene in SPEAKING}
+    )
+    first = installation.release()
+    assert first.success
+    skipped = {event.step_key for event in first.all_events if event.is_step_skipped}
+    assert {"descriptions", "gene_embeddings", "published_release"} <= skipped
+    (said,) = pending_of(installation.instance, first.run_id)
+    assert "writer loopback-writer is pending: loopback-writer: 3 chats are in 1 batches" in said
+    day.pass_hour()
+    assert "1 batches are under way, by 20" in day.sensor().skip_message
+    assert all_payments(installation.store, installation.product) == []
+    for _ in range(23):
+        day.pass_hour()
+    (request,) = day.sensor().run_requests
+    assert (request.job_name, request.run_key) == ("release", first.run_id)
+
+    second = installation.release()
+    assert second.success
+    materialised = {e.asset_key.to_user_string() for e in second.get_asset_materialization_events()}
+    assert {"written_statements", "gene_descriptions"} <= materialised
+    statements = installation.open().statements.rows("loopback-writer")
+    assert sorted(statements["symbol"]) == sorted(SPEAKING)
+    assert set(statements["fate"]) == {"kept"}
+    (payment,) = all_payments(installation.store, installation.product)
+    assert (payment.embedder, payment.mode, payment.n_texts) == ("loopback-writer", "batch", 3)
+    written = sum(len(restated(body).split()) for body in service.bodies)
+    read = sum(len(m["content"].split()) for body in service.bodies for m in body["messages"])
+    assert (payment.tokens, payment.output_tokens) == (read, written)
+    assert payment.dollars == pytest.approx(0.5 * (read + 2 * written) / 1e6)
+    assert set(service.asked.values()) == {1}
+    (now,) = pending_of(installation.instance, second.run_id)
+    assert "space loopback/ncbi is pending" in now
+    assert "1 batches are under way" in day.sensor().skip_message
+    runs = installation.instance.get_run_records()
     assert all(record.end_time - record.start_time < MAX_RUNTIME for record in runs)

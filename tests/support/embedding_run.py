@@ -22,7 +22,7 @@ from genept.common.settings import Settings
 from genept.embeddings.expression import embedding_matrix
 from genept.text.embedders import Space
 from genept.text.gene_vectors import embed_genes
-from orchestration.remote_embedding import embed_remotely
+from orchestration.remote_embedding import PrefectFlows
 
 
 def embedded(
@@ -40,7 +40,7 @@ def embedded(
             lambda: platform.hosted.open(embedder),
             product=settings.product,
             spending_limit=platform.hosted.spending_limit,
-            remote=embed_remotely(settings),
+            remote=PrefectFlows(settings).embed,
         )
         matrix = embedding_matrix(platform.lake.read_arrow(part))
         digest = hashlib.sha256(np.ascontiguousarray(matrix).tobytes()).hexdigest()

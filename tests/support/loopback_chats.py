@@ -60,8 +60,7 @@ class LoopbackChats(LoopbackService):
         if fault == "hang":
             await asyncio.sleep(3)
             return PlainTextResponse("too late", 504)
-        self.bodies.append(body)
-        self.asked[f"{question(body)} @{body.get('seed')}"] += 1
+        self.charge(body)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         await asyncio.sleep(self.seconds)
@@ -69,6 +68,16 @@ class LoopbackChats(LoopbackService):
         response = spoiled(self.completion(body), fault)
         response.headers.update(self.stated)
         return response
+
+    def charge(self, body: dict[str, Any]) -> None:
+        if "messages" in body:
+            self.bodies.append(body)
+            self.asked[f"{question(body)} @{body.get('seed')}"] += 1
+        else:
+            super().charge(body)
+
+    def answer_one(self, body: dict[str, Any]) -> dict[str, Any]:
+        return self.completion(body) if "messages" in body else super().answer_one(body)
 
     def completion(self, body: dict[str, Any]) -> dict[str, Any]:
         text = self.write(body)

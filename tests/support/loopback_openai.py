@@ -68,6 +68,8 @@ class LoopbackService:
         self.batches: dict[str, dict[str, Any]] = {}
         self.finished = True
         """Whether batches that took `batch_seconds` by `clock` are finished."""
+        self.ends_as = "completed"
+        """Status of a batch that has ended."""
         self.batch_seconds = 0.0
         self.clock: Callable[[], float] = time.time
         self.stated: dict[str, str] = {}
@@ -155,7 +157,8 @@ class LoopbackService:
             "status": "validating",
         }
         for line in self._lines(body["input_file_id"]):
-            self.charged[line["body"]["input"]] += 1
+            assert line["url"] == body["endpoint"], "the real service refuses such a file"
+            self.charge(line["body"])
         if self.faults and self.faults[0] == "lost create":
             self.faults.pop(0)
             return Reset()
@@ -172,8 +175,19 @@ class LoopbackService:
         if self.finished and self.clock() - batch["created_at"] >= self.batch_seconds:
             if "output_file_id" not in batch:
                 self._finish(batch)
-            batch["status"] = "completed"
+            batch["status"] = self.ends_as
+            if self.ends_as == "failed":
+                reason = {"code": "invalid_file", "message": "no batch for you"}
+                batch["errors"] = {"object": "list", "data": [reason]}
         return JSONResponse(batch)
+
+    def charge(self, body: dict[str, Any]) -> None:
+        """Count what a line of a batch asks."""
+        self.charged[body["input"]] += 1
+
+    def answer_one(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a line of a batch."""
+        return self.answer([body["input"]], body)
 
     async def register(self, request: Request) -> Response:
         return JSONResponse({"charged": self.charged, "requests": self.requests})
@@ -187,7 +201,7 @@ class LoopbackService:
                 "custom_id": line["custom_id"],
                 "response": {
                     "status_code": 200,
-                    "body": self.answer([line["body"]["input"]], line["body"]),
+                    "body": self.answer_one(line["body"]),
                 },
                 "error": None,
             }

@@ -13,7 +13,7 @@ from typing import Any, Final
 import polars as pl
 
 from genept.language_models.answer_cache import AnswerCache
-from genept.language_models.chat_budget import ChatRunner, unfinished
+from genept.language_models.chat_budget import ChatRunner, in_batches, unfinished
 from genept.language_models.chat_service import ChatService
 from genept.language_models.chats import Chat, SamplingOptions
 from genept.language_models.completion import CompleteRemotely, complete
@@ -99,7 +99,7 @@ def write_statements(
     evidence
         Of the genes, in the order of writing.
     seconds
-        Nothing more is asked after so long; None: all genes are written.
+        Nothing more is asked after so long; None: all genes are written, as by batches.
     spending_limit, runner, remote
         As `complete` takes them.
     clock
@@ -113,9 +113,12 @@ def write_statements(
     Raises
     ------
     ChatError
-        A request could not be made, or was not answered; what was answered is kept.
+        A request could not be made, or was not answered, or is in a batch under way
+        (`PendingChatsError`); what was answered is kept.
     """
     chats = [statement_chat(prompt, gene, service.declared.sampling) for gene in evidence]
+    if in_batches(service, spending_limit or SpendingLimit()):
+        seconds = None
     begun = clock()
     new = unfinished(cache, chats)
     at_once = len(new) if seconds is None else AT_ONCE

@@ -10,7 +10,7 @@ import base64
 import binascii
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ import numpy.typing as npt
 from genept.text.embedders import RefusedEmbeddingError, fault_of
 from genept.text.hosted.hosted_models import HostedModel
 from genept.text.hosted.service import named
+
+Item = TypeVar("Item")
 
 
 def read_answer(
@@ -110,30 +112,30 @@ JOB_BYTES: Final = 150_000_000
 around each text."""
 
 
-def packed_jobs(texts: Sequence[str]) -> list[list[str]]:
-    """Split texts into batches that the service accepts.
+def packed_jobs(sized: Iterable[tuple[Item, int]]) -> list[list[Item]]:
+    """Split texts or chats into batches that the service accepts.
 
     Parameters
     ----------
-    texts
-        Texts to embed.
+    sized
+        What is asked, each with its size in bytes.
 
     Returns
     -------
-    list of list of str
-        At most `JOB_TEXTS` texts and `JOB_BYTES` bytes of UTF-8 each, in the order of `texts`.
+    list of list
+        At most `JOB_TEXTS` and `JOB_BYTES` bytes each, in the order given.
     """
-    return _packed([(text, len(text.encode())) for text in texts], JOB_BYTES, JOB_TEXTS)
+    return _packed(sized, JOB_BYTES, JOB_TEXTS)
 
 
-def _packed(sized: Iterable[tuple[str, int]], capacity: int, most: int) -> list[list[str]]:
-    """Texts, each with its size, in packs of at most `most` texts and `capacity` in all."""
-    packs: list[list[str]] = []
+def _packed(sized: Iterable[tuple[Item, int]], capacity: int, most: int) -> list[list[Item]]:
+    """Items, each with its size, in packs of at most `most` items and `capacity` in all."""
+    packs: list[list[Item]] = []
     left = 0
-    for text, size in sized:
+    for item, size in sized:
         if not packs or size > left or len(packs[-1]) >= most:
             packs.append([])
             left = capacity
-        packs[-1].append(text)
+        packs[-1].append(item)
         left -= size
     return packs

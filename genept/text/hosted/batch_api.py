@@ -1,4 +1,4 @@
-"""Requests to the Batch API of an embedder's service, and how a batch is recorded in the store.
+"""Requests to the Batch API of a service, and how a batch is recorded in the store.
 
 What is in a batch and what becomes of its answers is decided in `genept.text.hosted.batch_jobs`.
 """
@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
 from genept.storage import Document
-from genept.text.embedders import EmbeddingError, RefusedEmbeddingError
-from genept.text.hosted.openai import OpenAIEmbedder
-from genept.text.hosted.service import UnreadableAnswerError
+from genept.text.embedders import EmbeddingError
+from genept.text.hosted.service import OpenAIService, UnreadableAnswerError
 
 if TYPE_CHECKING:
     from openai.types import Batch
@@ -32,17 +31,17 @@ class Job(Document):
     nonce
         Its mark on the service.
     addresses
-        SHA-256 of its texts.
+        SHA-256 of its texts, or of its chats.
     tokens, dollars
         What it may cost, by our count.
     batch_id
         Its id on the service.
     round
-        How many batches its texts have been in, with this one.
+        How many batches what is asked has been in, with this one.
     until
         When the service has to be done with it.
     faults
-        Why texts have no valid vector, once it was collected: they go into another batch.
+        Why what was asked has no valid answer, once it was collected: it goes into another batch.
     """
 
     nonce: str
@@ -55,56 +54,62 @@ class Job(Document):
     faults: Mapping[str, str] = Field(default_factory=dict)
 
 
-class PendingBatchesError(EmbeddingError):
-    """Texts are in batches that the service has not finished: go on when it has.
+class PendingBatchesError(ValueError):
+    """What was asked is in batches that the service has not finished: go on when it has.
 
     Parameters
     ----------
-    embedder
-        Its id.
-    n_texts, n_batches
-        How many are under way.
+    model
+        Id of the embedder or language model.
+    n, n_batches
+        How many texts or chats are under way, and in how many batches.
     until
         When the service has to be done with them.
     """
 
-    def __init__(self, embedder: str, n_texts: int, n_batches: int, until: datetime) -> None:
+    what: ClassVar[str] = "texts"
+
+    def __init__(self, model: str, n: int, n_batches: int, until: datetime) -> None:
         super().__init__(
-            f"{embedder}: {n_texts:,} texts are in {n_batches} batches of the Batch API, which "
+            f"{model}: {n:,} {self.what} are in {n_batches} batches of the Batch API, which "
             f"the service finishes by {until:%Y-%m-%d %H:%M} UTC at the latest"
         )
-        self.embedder, self.n_texts, self.n_batches = embedder, n_texts, n_batches
-        self.until = until
+        self.model, self.n, self.n_batches, self.until = model, n, n_batches, until
+
+
+class PendingTextsError(PendingBatchesError, EmbeddingError):
+    """Texts are in batches that the service has not finished."""
+
+
+Endpoint = Literal["/v1/embeddings", "/v1/chat/completions"]
 
 
 class BatchApi:
-    """Batches of one embedder's service."""
+    """Batches of one model's service.
 
-    def __init__(self, embedder: OpenAIEmbedder) -> None:
-        self.embedder = embedder
+    Parameters
+    ----------
+    service
+        Client of the service.
+    """
 
-    def upload(self, texts: Mapping[str, str]) -> str:
-        """Upload texts by their `custom_id` as a JSONL file; its id."""
-        declared = self.embedder.declared
-        shortened = {"dimensions": declared.dimensions} if declared.shortened else {}
+    def __init__(self, service: OpenAIService) -> None:
+        self.service = service
+
+    def upload(self, requests: Mapping[str, Mapping[str, Any]], endpoint: Endpoint) -> str:
+        """Upload bodies of requests by their `custom_id` as a JSONL file; its id."""
         lines = [
-            {
-                "custom_id": address,
-                "method": "POST",
-                "url": "/v1/embeddings",
-                "body": {"model": declared.model, "input": text, "encoding_format": "base64"}
-                | shortened,
-            }
-            for address, text in zip(texts, declared.prefixed([*texts.values()]), strict=True)
+            {"custom_id": address, "method": "POST", "url": endpoint, "body": body}
+            for address, body in requests.items()
         ]
         content = "\n".join(map(json.dumps, lines)).encode()
-        files = self.embedder.client.files
-        file = ("texts.jsonl", content)
-        return self.embedder.call(lambda: files.create(file=file, purpose="batch")).id
+        files = self.service.client.files
+        file = ("requests.jsonl", content)
+        return self.service.call(lambda: files.create(file=file, purpose="batch")).id
 
-    def create(self, file_id: str, nonce: str) -> str:
+    def create(self, file_id: str, nonce: str, endpoint: Endpoint) -> str:
         """Create a batch for the file, once: after a lost answer it is looked up."""
-        batches = self.embedder.client.batches
+        batches = self.service.client.batches
         tried = False
 
         def once() -> str:
@@ -114,34 +119,34 @@ class BatchApi:
             tried = True
             return batches.create(
                 input_file_id=file_id,
-                endpoint="/v1/embeddings",
+                endpoint=endpoint,
                 completion_window="24h",
                 metadata={NONCE: nonce},
             ).id
 
-        return self.embedder.call(once)
+        return self.service.call(once)
 
     def find(self, nonce: str) -> str | None:
         """Id of the batch that was created with `nonce`; none if there is none."""
-        batches = self.embedder.client.batches
+        batches = self.service.client.batches
 
         def search() -> str | None:
             listed = batches.list(limit=100)
             ours = (batch.id for batch in listed if (batch.metadata or {}).get(NONCE) == nonce)
             return next(ours, None)
 
-        return self.embedder.call(search)
+        return self.service.call(search)
 
     def retrieve(self, batch_id: str) -> Batch:
         """The batch as the service describes it now."""
-        return self.embedder.call(self.embedder.client.batches.retrieve, batch_id)
+        return self.service.call(self.service.client.batches.retrieve, batch_id)
 
     def read(
         self, batch: Batch
-    ) -> tuple[dict[str, dict[str, Any]], dict[str, str], RefusedEmbeddingError | None]:
+    ) -> tuple[dict[str, dict[str, Any]], dict[str, str], ValueError | None]:
         """Answers and failures of a batch that has ended, by `custom_id`; why it was refused.
 
-        Raises `EmbeddingError` if its files cannot be read.
+        Raises `failed` or `refused` of the service if its files cannot be read.
         """
         answers: dict[str, dict[str, Any]] = {}
         failures: dict[str, str] = {}
@@ -155,20 +160,20 @@ class BatchApi:
                     failures[line["custom_id"]] = f"failed: {json.dumps(error)[:200]}"
         return answers, failures, self._refusal(batch)
 
-    def _refusal(self, batch: Batch) -> RefusedEmbeddingError | None:
+    def _refusal(self, batch: Batch) -> ValueError | None:
         if batch.status != "failed":
             return None
         listed = batch.errors.data if batch.errors and batch.errors.data else []
         reasons = (
             "; ".join(f"{error.code}: {error.message}" for error in listed[:3]) or "no reason given"
         )
-        return RefusedEmbeddingError(
-            f"{self.embedder.id}: the service refused batch {batch.id}: {reasons}"
+        return self.service.refused(
+            f"{self.service.id}: the service refused batch {batch.id}: {reasons}"
         )
 
     def _lines(self, file_id: str) -> list[dict[str, Any]]:
         def read() -> list[dict[str, Any]]:
-            content = self.embedder.client.files.content(file_id).content
+            content = self.service.client.files.content(file_id).content
             try:
                 lines = [json.loads(line) for line in content.splitlines() if line.strip()]
                 return [line for line in lines if isinstance(line.get("custom_id"), str)]
@@ -177,4 +182,4 @@ class BatchApi:
                     f"file {file_id} is not whole JSON lines: {error}"
                 ) from None
 
-        return self.embedder.call(read)
+        return self.service.call(read)

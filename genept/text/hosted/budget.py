@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from genept.text.composition import text_sha256
 from genept.text.embedders import RefusedEmbeddingError
-from genept.text.hosted.answers import packed_jobs
-from genept.text.hosted.batch_api import Job
-from genept.text.hosted.batch_jobs import BatchJobs, require_collected
+from genept.text.hosted.batch_api import Job, PendingTextsError
 from genept.text.hosted.hosted_models import SpendingLimit
 from genept.text.hosted.openai import OpenAIEmbedder
+from genept.text.hosted.recorded_batches import addresses_under_way, require_collected
 from genept.text.hosted.spending import Spending
+from genept.text.hosted.text_batches import TextBatches
 from genept.text.metered import MeteredEmbedder, Pace, Runner, plain_loop
-from genept.text.vector_cache import MILLION, Payment, VectorCache
+from genept.text.vector_cache import MILLION, Payment, VectorCache, Vectors
 
 
 class BudgetError(RefusedEmbeddingError):
@@ -67,9 +66,9 @@ class Budget:
             waiting,
             pace,
         )
-        self._jobs: BatchJobs | None = None
+        self._jobs: TextBatches | None = None
         if isinstance(embedder, OpenAIEmbedder):
-            self._jobs = BatchJobs(embedder, cache, run_id, self._keep)
+            self._jobs = TextBatches(embedder, cache, run_id, self._keep)
         self._lock = threading.Lock()
 
     @property
@@ -78,15 +77,7 @@ class Budget:
         return self.spending.payments
 
     def __enter__(self) -> Budget:
-        self.spending.__enter__()
-        try:
-            self.cache.refresh()  # with what the last holder paid for
-            if self._jobs:
-                recorded = self._jobs.collect()
-                self.spending.reserve(self._jobs.dollars_under_way - recorded)
-        except BaseException:
-            self.spending.__exit__()
-            raise
+        self.spending.open(self.cache, self._jobs)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -121,11 +112,12 @@ class Budget:
 
         requests = self.embedder.pack(self._missing(texts))
         if self._jobs and self.spending_limit.batch_api:
-            for batch in packed_jobs([text for request in requests for text in request]):
+            for batch in self._jobs.packed([text for request in requests for text in request]):
                 pay(batch)
         else:
             runner(requests, pay, self.embedder.at_once)
-        require_collected(self.embedder.id, self._under_way, texts)
+        wanted = [text_sha256(text) for text in texts]
+        require_collected(PendingTextsError, self.embedder.id, self._under_way, wanted)
 
     def pay(self, texts: Sequence[str]) -> None:
         """Embed every text that has no vector in the cache, and store it with its payment.
@@ -149,17 +141,12 @@ class Budget:
                 self._pay(todo)
 
     def _pay(self, todo: list[str]) -> None:
+        if self._jobs and self.spending_limit.batch_api:
+            self.spending.send(self._jobs, todo)
+            return
         self.spending.confirm()
         tokens = sum(self.embedder.count_tokens(todo))
         dollars = tokens * self.embedder.dollars_per_million_tokens / MILLION
-        if self._jobs and self.spending_limit.batch_api:
-            with self.spending.request(self.embedder.id, dollars * self._jobs.price):
-                before = self._jobs.dollars_under_way
-                try:
-                    self._jobs.send(todo)
-                finally:
-                    self.spending.reserve(self._jobs.dollars_under_way - before)
-            return
         with self.spending.request(self.embedder.id, dollars, tokens):
             answer = self.embedder.ask(todo)
             self.spending.adapt(answer.limits)
@@ -175,7 +162,8 @@ class Budget:
                     n_requests=answer.n_requests,
                     n_unanswered=answer.n_unanswered,
                 )
-                self._keep([text_sha256(text) for text in answer.texts], answer.vectors, payment)
+                addresses = map(text_sha256, answer.texts)
+                self._keep(dict(zip(addresses, answer.vectors, strict=True)), payment)
         if answer.failure:
             raise answer.failure
 
@@ -183,16 +171,16 @@ class Budget:
         """Texts without a vector that are in no batch under way."""
         with self._lock:
             missing = self.cache.missing(texts)
-        sent = {a for job in self._under_way for a in job.addresses}
+        sent = addresses_under_way(self._under_way)
         return [text for text in missing if text_sha256(text) not in sent] if sent else missing
 
     @property
     def _under_way(self) -> list[Job]:
         return self._jobs.under_way if self._jobs else []
 
-    def _keep(
-        self, addresses: Sequence[str], vectors: npt.NDArray[np.float32], payment: Payment
-    ) -> None:
+    def _keep(self, vectors: Mapping[str, Vectors], payment: Payment) -> None:
+        matrix = np.array(list(vectors.values()), np.float32)
+        matrix = matrix.reshape(-1, self.embedder.dimensions)
         with self._lock:
-            self.cache.add_addressed(addresses, vectors, payment)
+            self.cache.add_addressed(list(vectors), matrix, payment)
             self.spending.record(payment)

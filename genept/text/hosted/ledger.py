@@ -12,8 +12,8 @@ from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, ObjectStore, Origin, Part, notes_below
 from genept.text.vector_cache import Payment
 
-PAID_FOR: Final = ("vectors", "chats")
-"""Folders of the cache whose shards hold payments."""
+PAID_FOR: Final = {"vectors": "batches", "chats": "chat_batches"}
+"""Folders of the cache whose shards hold payments, and those of the batches that bring more."""
 
 
 def all_payments(store: ObjectStore, product: str) -> list[Payment]:

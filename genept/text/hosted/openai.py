@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from genept.text.embedders import EmbeddingError, RefusedEmbeddingError, Space
 from genept.text.hosted.answers import packed_requests, read_answer
 from genept.text.hosted.hosted_models import HostedModel, SpendingLimit, load_embedders
 from genept.text.hosted.service import (
+    ROUNDS,
     OpenAIService,
     RequestCount,
     RequestPolicy,
@@ -31,9 +32,6 @@ from genept.text.hosted.service import (
 )
 from genept.text.limits import TokenCounter
 from genept.text.metered import EmbeddingAnswer
-
-ROUNDS: Final = 3
-"""How often texts without a valid vector are requested in all."""
 
 
 class OpenAIEmbedder(OpenAIService):

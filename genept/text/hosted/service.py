@@ -28,6 +28,9 @@ T = TypeVar("T")
 OPENAI_URL: Final = "https://api.openai.com/v1"
 SHOWN: Final = 3
 
+ROUNDS: Final = 3
+"""How often what has no valid answer is requested in all."""
+
 NO_MONEY: Final = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active")
 """Codes that a service sends with status 429 and that waiting does not resolve."""
 
@@ -114,6 +117,9 @@ class OpenAIService:
 
     refused: ClassVar[type[ValueError]] = ValueError
     """Raised when someone has to act first."""
+
+    dollars_per_million_tokens: float
+    """Price of input."""
 
     def __init__(
         self,

@@ -6,13 +6,16 @@ Shared by embedders and language models, whose payments count against the same l
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
+from typing import Any
 
-from genept.storage import Lease, ObjectStore
-from genept.text.hosted.batch_jobs import recorded_jobs
+from genept.storage import Lease, ObjectStore, ShardCache
+from genept.text.hosted.batch_jobs import BatchJobs, Item
 from genept.text.hosted.hosted_models import SpendingLimit
-from genept.text.hosted.ledger import all_payments
+from genept.text.hosted.ledger import PAID_FOR, all_payments
+from genept.text.hosted.recorded_batches import recorded_jobs
 from genept.text.metered import Pace, RateLimits
 from genept.text.vector_cache import Payment
 
@@ -61,8 +64,9 @@ class Spending:
         try:
             payments = all_payments(self.store, self.product)
             self._spent = sum(payment.dollars for payment in payments)
-            batches = recorded_jobs(self.store, f"{self.product}/cache/batches/")
-            self._reserved = sum(job.dollars for _, job in batches if not job.faults)
+            folders = (f"{self.product}/cache/{batches}/" for batches in PAID_FOR.values())
+            jobs = chain(*(recorded_jobs(self.store, folder) for folder in folders))
+            self._reserved = sum(job.dollars for _, job in jobs if not job.faults)
         except BaseException:
             self.lease.__exit__()
             raise
@@ -70,6 +74,44 @@ class Spending:
 
     def __exit__(self, *_: object) -> None:
         self.lease.__exit__()
+
+    def open(self, cache: ShardCache[Any], jobs: BatchJobs[Any, Any] | None) -> None:
+        """Enter, and take in what the last holder paid for and what the service has finished.
+
+        Parameters
+        ----------
+        cache
+            Of the model that is paid.
+        jobs
+            Its batches; None: its service has none.
+        """
+        self.__enter__()
+        try:
+            cache.refresh()
+            if jobs:
+                recorded = jobs.collect()
+                self.reserve(jobs.dollars_under_way - recorded)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def send(self, jobs: BatchJobs[Item, Any], items: Sequence[Item]) -> None:
+        """Send texts or chats as batches, within the limit.
+
+        Parameters
+        ----------
+        jobs
+            The batches of the model.
+        items
+            What is asked; nothing that is in a batch under way. Raises as `BatchJobs.send`.
+        """
+        self.confirm()
+        with self.request(jobs.service.id, jobs.dollars_of(items)):
+            before = jobs.dollars_under_way
+            try:
+                jobs.send(items)
+            finally:
+                self.reserve(jobs.dollars_under_way - before)
 
     def confirm(self) -> None:
         """Raise `refused` unless the right to pay is surely still held."""

@@ -9,10 +9,10 @@ import pytest
 from genept.text.embedders import EmbeddingError, RefusedEmbeddingError
 from genept.text.hosted.answers import JOB_TEXTS, packed_jobs
 from genept.text.hosted.batch_api import PendingBatchesError
-from genept.text.hosted.batch_jobs import jobs_of, unfinished_batches
 from genept.text.hosted.budget import Budget, BudgetError
 from genept.text.hosted.hosted_models import SpendingLimit
 from genept.text.hosted.ledger import all_payments
+from genept.text.hosted.recorded_batches import jobs_of, unfinished_batches
 from genept.text.local.baselines import RandomVectors
 from genept.text.vector_cache import VectorCache
 
@@ -204,8 +204,9 @@ def test_a_batch_of_another_model_is_refused_and_on_record(
 
 
 def test_batches_stay_under_what_the_service_accepts():
-    assert [len(job) for job in packed_jobs(["x"] * (2 * JOB_TEXTS + 1))] == [JOB_TEXTS] * 2 + [1]
-    assert [len(job) for job in packed_jobs(["x" * 60_000_000] * 5)] == [2, 2, 1]
+    many = [("x", 1)] * (2 * JOB_TEXTS + 1)
+    assert [len(job) for job in packed_jobs(many)] == [JOB_TEXTS] * 2 + [1]
+    assert [len(job) for job in packed_jobs([("x", 60_000_000)] * 5)] == [2, 2, 1]
     assert packed_jobs([]) == []
 
 
