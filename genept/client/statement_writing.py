@@ -57,6 +57,11 @@ def evidence_for(
         Table `genes`.
     wanted
         Ensembl ids.
+
+    Returns
+    -------
+    list of GeneEvidence
+        Of the genes of which something is known.
     """
     if platform.statements.missing(writer) is None:
         wanted = wanted | set(platform.statements.rows(writer)["ensembl_gene_id"])

@@ -31,6 +31,11 @@ def addresses_under_way(jobs: Iterable[Job]) -> set[str]:
     ----------
     jobs
         Recorded batches.
+
+    Returns
+    -------
+    set of str
+        SHA-256 of texts or requests.
     """
     return {address for job in jobs if not job.faults for address in job.addresses}
 
