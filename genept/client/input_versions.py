@@ -13,13 +13,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genept.client.generated_texts import generated_version
 from genept.common import SourceError
 from genept.storage import code_version, sha256_of, sha256_of_file
 from genept.text import embedder_files
 
 if TYPE_CHECKING:
-    from genept.client.generated_texts import generated_version
-from genept.client.platform import Platform
+    from genept.client.platform import Platform
 
 
 @dataclass(frozen=True)
