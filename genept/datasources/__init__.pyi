@@ -46,11 +46,15 @@ from .gene_labels import label_files as label_files
 from .gene_labels import labelled as labelled
 from .gene_labels import paired as paired
 from .gene_ontology import ELECTRONIC as ELECTRONIC
+from .gene_ontology import ONTOLOGIES as ONTOLOGIES
+from .gene_ontology import ONTOLOGIES_SOURCE as ONTOLOGIES_SOURCE
 from .gene_ontology import WITHOUT_CONTENT as WITHOUT_CONTENT
+from .gene_ontology import OntologyTerm as OntologyTerm
 from .gene_ontology import has_content as has_content
 from .gene_ontology import most_specific_first as most_specific_first
 from .gene_ontology import read_gaf as read_gaf
 from .gene_ontology import read_obo as read_obo
+from .gene_ontology import read_ontology as read_ontology
 from .interaction_networks import NETWORKS as NETWORKS
 from .interaction_networks import NetworkFiles as NetworkFiles
 from .interaction_networks import network_files as network_files

@@ -1,19 +1,22 @@
 """Gene Ontology as its consortium publishes it: terms (OBO) and annotations (GAF), and what of it
-says nothing.
+says nothing; and the ontologies of cell types, tissues and diseases that CELLxGENE packages.
 
 Other knowledge of genes is `genept.datasources.gene_knowledge`; turning it into a description is
 the business of `genept.text`.
 """
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from typing import Final
 
 import polars as pl
+import pyarrow as pa
 
 from genept.common import SourceError
-from genept.datasources.download import Opener, text_lines
+from genept.datasources.download import Archives, Opener, text_lines
 
 WITHOUT_CONTENT: Final[Mapping[str, str]] = {
     "GO:0003674": "molecular_function, the root: every gene product has one",
@@ -162,3 +165,70 @@ def most_specific_first(terms: pl.DataFrame) -> pl.DataFrame:
     n_genes = pl.col("ensembl_gene_id").n_unique().over("item")
     order = ["ensembl_gene_id", "n_genes", "item", "aspect", "evidence"]
     return terms.with_columns(n_genes=n_genes).sort(order).drop("n_genes")
+
+
+ONTOLOGIES_SOURCE: Final = "cellxgene-ontology-guide"
+ONTOLOGIES: Final = {
+    "CL": "CL-ontology-v2026-03-26.json.zst",
+    "UBERON": "UBERON-ontology-v2026-04-01.json.zst",
+    "MONDO": "MONDO-ontology-v2026-05-05.json.zst",
+}
+"""File of each ontology, by the prefix of its ids: cell types, anatomy, diseases."""
+
+
+@dataclass(frozen=True)
+class OntologyTerm:
+    """A term of an ontology.
+
+    Parameters
+    ----------
+    name, definition, synonyms
+        As published; no definition: empty.
+    ancestors
+        Ids of every term above it, and how many steps.
+    """
+
+    name: str
+    definition: str
+    synonyms: tuple[str, ...]
+    ancestors: Mapping[str, int]
+
+
+def read_ontology(archives: Archives, prefix: str) -> dict[str, OntologyTerm]:
+    """Read the terms of one ontology, without those that it gave up.
+
+    Parameters
+    ----------
+    archives
+        Downloads the source ``cellxgene-ontology-guide`` where it is not cached.
+    prefix
+        Key of `ONTOLOGIES`.
+
+    Returns
+    -------
+    dict of str to OntologyTerm
+        Terms by id.
+
+    Raises
+    ------
+    SourceError
+        The file is damaged, or a term has no name.
+    """
+    member = f"cellxgene_ontology_guide/data/{ONTOLOGIES[prefix]}"
+    with archives.open_member(ONTOLOGIES_SOURCE, member) as stream:
+        packed = stream.read()
+    try:
+        with pa.input_stream(pa.BufferReader(packed), compression="zstd") as unpacked:
+            entries = json.loads(unpacked.read().decode())
+        return {
+            id_: OntologyTerm(
+                str(entry["label"]),
+                str(entry.get("description") or ""),
+                tuple(entry.get("synonyms") or ()),
+                dict(entry["ancestors"]),
+            )
+            for id_, entry in entries.items()
+            if not entry["deprecated"]
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"{member} is no ontology as CELLxGENE packages it: {error}") from error

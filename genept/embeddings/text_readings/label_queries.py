@@ -1,0 +1,135 @@
+"""Texts that stand for a label: its words, synonyms and definitions of its ontology terms.
+
+How texts are compared with genes is `genept.embeddings.text_readings.readings`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genept.datasources import OntologyTerm
+
+Ontology = Mapping[str, OntologyTerm]
+"""Terms by id, of one or of several ontologies."""
+
+MOST_TEXTS: Final = 12
+"""Texts of a label at most: some diseases have a hundred synonyms."""
+
+
+@dataclass(frozen=True)
+class LabelQuery:
+    """A label and what it means.
+
+    Parameters
+    ----------
+    label
+        As it is published.
+    words
+        What it is called in plain words.
+    terms
+        Ids of ontology terms that it means.
+    """
+
+    label: str
+    words: str
+    terms: tuple[str, ...] = ()
+
+    def texts(self, ontology: Ontology) -> list[str]:
+        """Its phrasings, each once: words, definitions, synonyms; words alone without terms."""
+        known = [ontology[term] for term in self.terms if term in ontology]
+        defined = [f"{term.name}: {term.definition}" for term in known if term.definition]
+        names = [term.name for term in known]
+        synonyms = [synonym for term in known for synonym in term.synonyms]
+        return list(dict.fromkeys([self.words, *defined, *names, *synonyms]))[:MOST_TEXTS]
+
+
+def words_of(label: str) -> str:
+    """A published label as words: ``T_cells_CD4+`` is ``T cells CD4+``."""
+    return " ".join(label.replace("_", " ").split())
+
+
+def label_queries(
+    collection: str, labels: Iterable[str], ontology: Ontology | None = None
+) -> list[LabelQuery]:
+    """What the labels of a collection mean.
+
+    Parameters
+    ----------
+    collection
+        Id of the collection.
+    labels
+        Published labels.
+    ontology
+        A label that is not declared means the term whose name or synonym it is.
+
+    Returns
+    -------
+    list of LabelQuery
+        One for each label, in their order.
+    """
+    declared = _declared().get(collection, {})
+    by_name = _terms_by_name(ontology or {})
+    queries = []
+    for label in labels:
+        if label in declared:
+            entry = declared[label]
+            queries.append(LabelQuery(label, entry["words"], tuple(entry["terms"])))
+            continue
+        words = words_of(label)
+        found = by_name.get(words.lower()) or by_name.get(words.lower().removesuffix("s"))
+        queries.append(LabelQuery(label, words, (found,) if found else ()))
+    return queries
+
+
+def ontology_similarity(first: LabelQuery, second: LabelQuery, ontology: Ontology) -> float:
+    """How much two labels have in common in the ontology: a parent is nearer than a stranger.
+
+    Parameters
+    ----------
+    first, second
+        The labels.
+    ontology
+        Terms by id.
+
+    Returns
+    -------
+    float
+        Terms at or above both over terms at or above either; 1 for the same label, 0 without terms.
+    """
+    if first.label == second.label:
+        return 1.0
+    above = [_at_or_above(query.terms, ontology) for query in (first, second)]
+    either = above[0] | above[1]
+    return len(above[0] & above[1]) / len(either) if either else 0.0
+
+
+def similarity_matrix(queries: Sequence[LabelQuery], ontology: Ontology) -> NDArray[np.float64]:
+    """`ontology_similarity` of all pairs, shape (n_labels, n_labels)."""
+    return np.array([[ontology_similarity(a, b, ontology) for b in queries] for a in queries])
+
+
+def _at_or_above(terms: Iterable[str], ontology: Ontology) -> set[str]:
+    return {id_ for term in terms if term in ontology for id_ in (term, *ontology[term].ancestors)}
+
+
+def _terms_by_name(ontology: Ontology) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for id_, term in ontology.items():
+        for synonym in term.synonyms:
+            named.setdefault(synonym.lower(), id_)
+    return named | {term.name.lower(): id_ for id_, term in ontology.items()}
+
+
+@cache
+def _declared() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
+    text = files(__package__).joinpath("label_terms.toml").read_text("utf-8")
+    declared: Mapping[str, Mapping[str, Mapping[str, str]]] = tomllib.loads(text)
+    return declared
