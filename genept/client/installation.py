@@ -16,7 +16,17 @@ from genept.client.release_lookup import open_releases
 from genept.collections import UserCollection, added_collections
 from genept.common import Settings
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
-from genept.datasources import Catalogue, Collection, drug_sources, load_catalogue, screen_sources
+from genept.datasources import (
+    ONTOLOGIES,
+    ONTOLOGIES_SOURCE,
+    Catalogue,
+    Collection,
+    OntologyTerm,
+    drug_sources,
+    load_catalogue,
+    read_ontology,
+    screen_sources,
+)
 from genept.datasources.download import Archives, SourceLocations
 from genept.datasources.readers import Allowance, read_pickled_texts, read_structure_table
 from genept.language_models import LanguageModels
@@ -184,6 +194,20 @@ class Installation:
         if self.settings.drug_structures is not None:
             smiles |= read_structure_table(self.settings.drug_structures)
         return smiles
+
+    @cached_property
+    def ontology(self) -> dict[str, OntologyTerm]:
+        """Terms of cell types, tissues and diseases, by id; none without their archive."""
+        if not self.ontology_version:
+            return {}
+        read = (read_ontology(self.archives, prefix) for prefix in ONTOLOGIES)
+        return {id_: term for terms in read for id_, term in terms.items()}
+
+    @property
+    def ontology_version(self) -> str:
+        """Pin of the ontologies' archive; empty where it was not fetched."""
+        available = self.archives.is_available(ONTOLOGIES_SOURCE)
+        return self.archives.data_version(ONTOLOGIES_SOURCE) if available else ""
 
     @property
     def needed_sources(self) -> list[str]:

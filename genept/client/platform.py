@@ -120,7 +120,8 @@ class Platform(KnownSpaces):
     def collection_tables(self, tables: Mapping[str, StoredTable]) -> embeddings.CollectionTables:
         """Tables of the lake, by name, with the chosen collections and spaces."""
         chosen = (self.collections, self.spaces, self.embed_names)
-        return embeddings.CollectionTables(self.lake, tables, *chosen)
+        ontology = (lambda: self.ontology, self.ontology_version)
+        return embeddings.CollectionTables(self.lake, tables, *chosen, *ontology)
 
     def describe(self, genes: Part, recipes: Iterable[text.Recipe]) -> list[Part]:
         """Tables `gene_descriptions` and `undescribed_genes`, of these recipes."""

@@ -230,5 +230,5 @@ def read_ontology(archives: Archives, prefix: str) -> dict[str, OntologyTerm]:
             for id_, entry in entries.items()
             if not entry["deprecated"]
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SourceError(f"{member} is no ontology as CELLxGENE packages it: {error}") from error

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genept.common import StoreError
-from genept.datasources import Collection
+from genept.datasources import Collection, OntologyTerm
 from genept.embeddings.ensembles import Ensemble, missing_members, release_ensemble
 from genept.embeddings.pooled_shards import Shard, shards_of
 from genept.embeddings.pooling import METHOD, TABLE_OF_KIND
@@ -50,6 +50,8 @@ class CollectionTables:
     embed_names
         Opens the text model of a space, to embed names of cell types; None where it is not on this
         machine, or the space is of no model.
+    ontology, ontology_version
+        Reads terms that labels mean, by id; changes with them.
     """
 
     lake: Lake
@@ -57,6 +59,8 @@ class CollectionTables:
     collections: Sequence[Collection]
     spaces: Sequence[Space]
     embed_names: EmbedNames = lambda _: None
+    ontology: Callable[[], Mapping[str, OntologyTerm]] = dict
+    ontology_version: str = ""
 
     def ingested(self, *kinds: str) -> list[Collection]:
         """The chosen collections of these kinds, or of any, that table `expression` holds."""

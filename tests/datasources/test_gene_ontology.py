@@ -1,21 +1,28 @@
 """Gene Ontology's files: what is read, on which day it was said, and what says nothing."""
 
 import datetime
+import json
 from functools import partial
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
+from planted import made_archives
 from sources_layouts import GAF
 
 from genept.common.errors import SourceError
 from genept.datasources.download.streams import open_bytes
 from genept.datasources.gene_ontology import (
+    ONTOLOGIES,
+    ONTOLOGIES_SOURCE,
     WITHOUT_CONTENT,
+    OntologyTerm,
     has_content,
     most_specific_first,
     read_gaf,
     read_obo,
+    read_ontology,
 )
 
 LINE = (
@@ -87,3 +94,34 @@ def test_genes_are_counted_in_the_rows_alone():
     )
     assert most_specific_first(rows)["item"].to_list() == ["c", "b", "b"]
     assert most_specific_first(rows.head(2))["item"].to_list() == ["b", "c"]
+
+
+def packaged_ontology(tmp_path, content: bytes):
+    member = f"cellxgene_ontology_guide/data/{ONTOLOGIES['CL']}"
+    with pa.BufferOutputStream() as stream:
+        with pa.CompressedOutputStream(stream, "zstd") as packed:
+            packed.write(content)
+        packed_bytes = stream.getvalue().to_pybytes()
+    return made_archives(tmp_path, **{ONTOLOGIES_SOURCE: {member: packed_bytes}})
+
+
+def test_terms_of_an_ontology_without_those_given_up(tmp_path):
+    entries = {
+        "CL:1": {"label": "cell", "ancestors": {}, "deprecated": False},
+        "CL:2": {
+            "label": "B cell", "ancestors": {"CL:1": 1}, "deprecated": False,
+            "description": "It makes antibodies.", "synonyms": ["B lymphocyte"],
+        },
+        "CL:3": {"label": "old", "ancestors": {}, "deprecated": True},
+    }  # fmt: skip
+    archives = packaged_ontology(tmp_path, json.dumps(entries).encode())
+    assert read_ontology(archives, "CL") == {
+        "CL:1": OntologyTerm("cell", "", (), {}),
+        "CL:2": OntologyTerm("B cell", "It makes antibodies.", ("B lymphocyte",), {"CL:1": 1}),
+    }
+
+
+@pytest.mark.parametrize("content", [b"no json", b'{"CL:1": {"label": "cell"}}', b"[]"])
+def test_a_damaged_ontology_is_refused(tmp_path, content):
+    with pytest.raises(SourceError, match="CL-ontology"):
+        read_ontology(packaged_ontology(tmp_path, content), "CL")

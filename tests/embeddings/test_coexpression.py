@@ -101,6 +101,8 @@ def test_cells_that_a_space_is_made_of_are_not_scored_in_it(monkeypatch) -> None
         parts=lambda _: parts,
         with_further=lambda parts, _: (parts, {"x": "why"}),
         embed_names=lambda _: None,
+        ontology=dict,
+        ontology_version="",
     )
     monkeypatch.setattr(collection_scores, "too_few_cells", lambda *_: None)
     monkeypatch.setattr(

@@ -10,8 +10,6 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from sklearn.decomposition import PCA
 
 from genept.benchmarks.cells.cell_types import (
     MAJORITY_CLASS,
@@ -29,6 +27,8 @@ from genept.benchmarks.cells.cell_types import (
     mixing_scores,
     random_split,
 )
+from genept.benchmarks.cells.expression_control import COMPONENTS, expression_pca
+from genept.benchmarks.cells.types_by_genes import TextInputs, reading_rows
 from genept.benchmarks.cells.zero_shot import ZERO_SHOT, zero_shot_rows
 from genept.benchmarks.input_tables import LIBRARIES
 from genept.benchmarks.resampling import paired_differences, resampled_labels, rivals
@@ -38,14 +38,10 @@ from genept.embeddings import (
     CollectionParts,
     EmbedNames,
     ObservationViews,
-    expression_weights,
     read_views,
     representation_name,
 )
 from genept.storage import Lake, NewPart, Origin, Part
-
-COMPONENTS: Final = 50
-"""Principal components of expression, the control of every representation."""
 
 SHARE_TRAINED: Final = 0.8
 
@@ -99,12 +95,16 @@ _CODE: Final = (
     "genept.benchmarks.task_base",
     "genept.benchmarks.cells.cell_task",
     "genept.benchmarks.cells.cell_types",
+    "genept.benchmarks.cells.expression_control",
+    "genept.benchmarks.cells.types_by_genes",
     "genept.benchmarks.cells.zero_shot",
     "genept.benchmarks.influence",
     "genept.benchmarks.resampling",
     "genept.benchmarks.scores",
     "genept.embeddings.representations",
     "genept.embeddings.pooling",
+    "genept.embeddings.text_readings.label_meanings",
+    "genept.embeddings.text_readings.readings",
     "genept.schema.tables",
 )
 
@@ -116,6 +116,7 @@ def score_cells(
     parts: CollectionParts,
     *,
     embed_names: EmbedNames = lambda _: None,
+    texts: TextInputs | None = None,
     advance: Callable[[str], None] = lambda _: None,
 ) -> list[Part]:
     """Scores of one single-cell collection and their differences, unless the lake holds them.
@@ -134,6 +135,8 @@ def score_cells(
         Tables of the collection.
     embed_names
         Opens the model of a space, for types by their names alone.
+    texts
+        What is read through genes; None: nothing is.
     advance
         Called with a sentence on the next step.
 
@@ -142,7 +145,8 @@ def score_cells(
     list of Part
         Parts of `benchmark_results`, and of working tables of differences and confusions.
     """
-    origin = Origin(_CODE, parts.inputs, {"seed": SEED, "unit": unit}, LIBRARIES)
+    inputs = parts.inputs | (texts.inputs if texts else {})
+    origin = Origin(_CODE, inputs, {"seed": SEED, "unit": unit}, LIBRARIES)
 
     def compute() -> list[NewPart]:
         views = read_views(lake, parts).labelled("cell_type")
@@ -150,6 +154,10 @@ def score_cells(
         advance(ZERO_SHOT)
         spaces = {representation_name(space): space for space in parts.embeddings}
         by_name = zero_shot_rows(views, spaces, embed_names, seed=SEED)
+        apart = None
+        if texts is not None:
+            by_genes, apart = reading_rows(lake, views, parts.axis, unit, texts, seed=SEED)
+            by_name += by_genes
         scored = pl.DataFrame([*annotated, *_structured(views, unit, advance), *by_name])
         results = constant(scored, dataset=collection).partition_by("task", maintain_order=True)
         task_id = f"{TASK}/{collection}"
@@ -157,11 +165,20 @@ def score_cells(
             *(NewPart("benchmark_results", r, (r["task"][0], collection)) for r in results),
             NewPart("benchmark_differences",
                     constant(differences, task=task_id, dataset=collection), (task_id,)),
+            *_differences(apart, collection),
             NewPart("benchmark_confused",
                     constant(confused, task=TASK, dataset=collection), (TASK, collection)),
         ]  # fmt: skip
 
     return lake.build(f"benchmarks/cells/{collection}", origin, compute)
+
+
+def _differences(apart: pl.DataFrame | None, collection: str) -> list[NewPart]:
+    if apart is None or not apart.height:
+        return []
+    task = f"{ZERO_SHOT}/{collection}"
+    rows = constant(apart, task=task, dataset=collection)
+    return [NewPart("benchmark_differences", rows, (task,))]
 
 
 def _annotated(
@@ -256,45 +273,3 @@ def _controls(views: ObservationViews) -> frozenset[str]:
     return frozenset(
         [*views.controls, *(f"{name}{CENTRED}" for name in views.controls), EXPRESSION_CONTROL]
     )
-
-
-def expression_pca(
-    matrix: csr_matrix, train: Indices, *, unit: str, n_components: int = COMPONENTS, seed: int
-) -> Cells:
-    """The raw-expression control: principal components fitted on the training cells only.
-
-    Counts are scaled to 10,000 a cell and log1p is taken; other units (``log2``, ``zscore``) are
-    used as they are. All cells are returned, shape (n, n_components).
-
-    Raises
-    ------
-    ValueError
-        For values that are not finite, negative or empty counts, too few training cells.
-    """
-    values = csr_matrix(matrix, dtype=np.float32, copy=True)
-    if not np.isfinite(values.data).all():
-        raise ValueError(f"cell {_first_row(values, ~np.isfinite(values.data))} is not finite")
-    if min(len(train), values.shape[1]) <= n_components:
-        raise ValueError(
-            f"{n_components} components need more than {n_components} training cells and genes, "
-            f"got {len(train)} × {values.shape[1]}"
-        )
-    if unit == "counts":
-        _require_counts(values)
-        values = expression_weights(values, unit)
-    # arpack centres a sparse matrix without filling it in.
-    pca = PCA(n_components, svd_solver="arpack", random_state=seed).fit(values[train])
-    components: Cells = pca.transform(values).astype(np.float32)
-    return components
-
-
-def _require_counts(counts: csr_matrix) -> None:
-    if (counts.data < 0).any():
-        raise ValueError(f"cell {_first_row(counts, counts.data < 0)} has negative counts")
-    totals = np.asarray(counts.sum(axis=1)).ravel()
-    if (totals == 0).any():
-        raise ValueError(f"cell {np.argmin(totals)} has no counts; leave it out and count it")
-
-
-def _first_row(matrix: csr_matrix, wrong: NDArray[np.bool_]) -> int:
-    return int(np.searchsorted(matrix.indptr, np.argmax(wrong), side="right")) - 1

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from genept.benchmarks.cells.cell_task import score_cells, too_few_cells
+from genept.benchmarks.cells.types_by_genes import TextInputs
 from genept.datasources import Collection
 from genept.embeddings import CollectionTables
 from genept.storage import Part
@@ -50,9 +51,14 @@ def score_collection(
         f"{collection.id}/{space.id}": "it is made of the expression of these cells"
         for space in circular
     }
+    texts = TextInputs(
+        {space: of.gene_vectors[space.id] for space in parts.embeddings if space.is_text},
+        of.embed_names, of.ontology(), of.ontology_version,
+    )  # fmt: skip
     scored = score_cells(
-        of.lake, collection.id, collection.unit, parts, embed_names=of.embed_names, advance=advance
-    )
+        *(of.lake, collection.id, collection.unit, parts),
+        embed_names=of.embed_names, texts=texts, advance=advance,
+    )  # fmt: skip
     return scored, left_out
 
 

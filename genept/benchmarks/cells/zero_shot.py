@@ -1,7 +1,8 @@
 """Types of cells by the names of the types alone: no label of a cell is read before it is scored.
 
 A cell gets the type whose published name, embedded by the model of the space, is nearest to its
-vector by cosine, each side less its own mean. Scores with a classifier are in `cell_types`.
+vector by cosine, each side less its own mean. Types read through genes are in `types_by_genes`,
+scores with a classifier in `cell_types`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,17 +15,13 @@ from numpy.typing import NDArray
 from genept.benchmarks.cells.cell_types import METRICS, Cells, Labels, unit_rows
 from genept.benchmarks.resampling import Resampled, resampled_labels
 from genept.embeddings import EmbedNames, ObservationViews
+from genept.embeddings.text_readings import words_of
 from genept.text import Space
 
 ZERO_SHOT: Final = "zero-shot-cell-types"
 NEAREST_NAME: Final = "nearest-name-cosine"
 FEWEST_TYPES: Final = 3
 """Two names less their mean are one direction and its opposite."""
-
-
-def name_of(label: str) -> str:
-    """What is embedded for a published label: ``T_cells_CD4+`` is ``T cells CD4+``."""
-    return " ".join(label.replace("_", " ").split())
 
 
 def alike(cells: Cells, names: Cells) -> Cells:
@@ -62,7 +59,7 @@ def zero_shot_rows(
         embed = embed_names(space)
         if embed is None or len(types) < FEWEST_TYPES:
             continue
-        nearest = alike(views.spaces[name], embed([name_of(label) for label in types])).argmax(1)
+        nearest = alike(views.spaces[name], embed([words_of(label) for label in types])).argmax(1)
         shared = {"task": ZERO_SHOT, "model": NEAREST_NAME, "split": "all-cells"}
         for shown, shifts in ((name, [0]), (f"{name}@permuted-labels", range(len(types)))):
             scores = _mean_scores(truth, types, nearest, shifts, units.to_numpy(), seed)

@@ -89,10 +89,11 @@ def structure_of(expression: sp.csr_matrix, unit: str, *, seed: int = 0) -> Stru
     from threadpoolctl import threadpool_limits
 
     values = expression if unit == "zscore" else expression_weights(expression, unit)
-    dense = values.toarray().astype(np.float32)
-    expressed = (dense > dense.min(axis=0)).mean(axis=0) >= SMALLEST_SHARE
-    kept = np.flatnonzero(expressed & (dense.std(axis=0) > _SMALLEST))
-    z = standardised(dense[:, kept])
+    by_gene = values.tocsc()
+    often = np.flatnonzero(np.diff(by_gene.indptr) >= SMALLEST_SHARE * values.shape[0])
+    dense = by_gene[:, often].toarray().astype(np.float32)
+    varies = (dense > dense.min(axis=0)).mean(axis=0) >= SMALLEST_SHARE
+    kept, z = often[varies], standardised(dense[:, varies])
     np.clip(z, -LARGEST, LARGEST, out=z)
     k = min(COMPONENTS, *(size - 1 for size in z.shape))
     with threadpool_limits(1):
@@ -113,9 +114,7 @@ def standardised(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
     return result
 
 
-def text_similarity(
-    genes: NDArray[np.float32], texts: Sequence[NDArray[np.float32]]
-) -> Floats:
+def text_similarity(genes: NDArray[np.float32], texts: Sequence[NDArray[np.float32]]) -> Floats:
     """How similar each gene's description is to each text.
 
     Parameters

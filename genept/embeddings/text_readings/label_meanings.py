@@ -52,7 +52,18 @@ class LabelQuery:
 
 
 def words_of(label: str) -> str:
-    """A published label as words: ``T_cells_CD4+`` is ``T cells CD4+``."""
+    """Write a published label as words.
+
+    Parameters
+    ----------
+    label
+        Such as ``T_cells_CD4+``.
+
+    Returns
+    -------
+    str
+        Such as ``T cells CD4+``.
+    """
     return " ".join(label.replace("_", " ").split())
 
 
@@ -112,7 +123,20 @@ def ontology_similarity(first: LabelQuery, second: LabelQuery, ontology: Ontolog
 
 
 def similarity_matrix(queries: Sequence[LabelQuery], ontology: Ontology) -> NDArray[np.float64]:
-    """`ontology_similarity` of all pairs, shape (n_labels, n_labels)."""
+    """Compute `ontology_similarity` of all pairs.
+
+    Parameters
+    ----------
+    queries
+        The labels.
+    ontology
+        Terms by id.
+
+    Returns
+    -------
+    NDArray of float64
+        Symmetric, shape (n_labels, n_labels).
+    """
     return np.array([[ontology_similarity(a, b, ontology) for b in queries] for a in queries])
 
 
