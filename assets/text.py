@@ -6,6 +6,7 @@ from itertools import chain
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
 from assets.declarations import EMBEDDING, declared, declared_outs
+from assets.news import NEWS
 from assets.pending import leave_pending
 from assets.results import (
     Context,
@@ -61,13 +62,13 @@ def written_statements(
         yield table_result(platform.lake.assemble("written_statements", parts))
 
 
-@dg.asset(**declared("language_model_probes"))
+@dg.asset(**declared("language_model_probes"), deps=[NEWS])
 def language_model_probes(platform: PlatformResource) -> TableResult:
     """How every language model in use did in the probes."""
     return table_result(platform.lake.assemble("language_model_probes", probe_parts(platform)))
 
 
-@dg.multi_asset(outs=declared_outs(["description_edits", "edit_forgetting"]))
+@dg.multi_asset(outs=declared_outs(["description_edits", "edit_forgetting"]), deps=[NEWS])
 def description_edits(platform: PlatformResource) -> TableResults:
     """Edits of descriptions that were tried, and what was forgotten by those that were kept."""
     yield from table_results(
