@@ -4,9 +4,9 @@ from itertools import chain
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
+from assets.collection_inputs import OF_COLLECTION
 from assets.declarations import EVALUATION_INPUTS, MEMORY, declared_outs, described, inputs
-from assets.embeddings import VECTORS
-from assets.partitions import COLLECTIONS, along, record_partitions
+from assets.partitions import COLLECTIONS, record_partitions
 from assets.results import (
     Context,
     PartitionResult,
@@ -50,18 +50,15 @@ SCORES = dg.AssetKey("collection_scores")
         "benchmark_results",
     ),
     partitions_def=COLLECTIONS,
-    ins={VECTORS.path[-1]: along("collection")},
+    ins=OF_COLLECTION,
     pool=MEMORY,
 )
 def collection_scores(
-    context: Context,
-    platform: PlatformResource,
-    ingested_collection: PartitionTables,
-    observation_vectors: PartitionTables,
+    context: Context, platform: PlatformResource, **tables: PartitionTables
 ) -> PartitionResult:
     """Score the cells of one collection; of bulk samples, models are scored instead."""
     (collection,) = platform.catalogue.chosen([context.partition_key])
-    of = platform.collection_tables({**ingested_collection, **observation_vectors})
+    of = platform.collection_tables(dict(chain(*(given.items() for given in tables.values()))))
     parts, unscored = library.score_collection(of, collection, advance=context.log.info)
     return partition_result(platform.lake, parts, **unscored)
 
@@ -85,8 +82,8 @@ def benchmarks(context: Context, platform: PlatformResource, **tables: StoredTab
         processes=platform.settings.threads,
         advance=lambda task, share: context.log.info(f"{task} ({share:.0%} done)"),
     )  # fmt: skip
-    remarks = {f"not scored/{label}": reason for label, reason in (remarks | unscored).items()}
-    yield from table_results(lake, RESULTS, parts, **remarks)
+    reasons = {f"not scored/{label}": reason for label, reason in (remarks | unscored).items()}
+    yield from table_results(lake, RESULTS, parts, **reasons)
 
 
 @dg.multi_asset(outs=declared_outs(PROGRAMS), ins=inputs(*_READ), pool=MEMORY)
