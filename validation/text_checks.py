@@ -2,13 +2,14 @@
 
 import polars as pl
 
+from genept.schema import has_canary
 from genept.storage import Lake, StoredTable
 
 
 def unprobed_writers(
     lake: Lake, statements: StoredTable, probes: StoredTable, models: list[str]
 ) -> list[str]:
-    """Find language models that wrote statements and did not pass every blocking probe.
+    """Find models that wrote statements and did not pass the probes, and canaries in statements.
 
     Parameters
     ----------
@@ -24,11 +25,15 @@ def unprobed_writers(
     Returns
     -------
     list of str
-        One sentence per model that was not probed, or failed.
+        One sentence per model that was not probed, or failed, and per writer with canaries.
     """
     writers = sorted({part.partition[0] for part in statements.parts} & set(models))
     results = lake.read(probes) if probes.parts else None
-    findings = []
+    findings = [
+        f"{part.partition[0]}: {n} statements have the canary of releases"
+        for part in statements.parts
+        if (n := sum(map(has_canary, lake.read(part, ["statement"])["statement"])))
+    ]
     for writer in writers:
         own = None if results is None else results.filter(writer=writer)
         if own is None or own.is_empty():

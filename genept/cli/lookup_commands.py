@@ -110,6 +110,9 @@ def recipes() -> None:
 
 def _recipe(platform: Platform, name: str) -> Recipe:
     recipe = platform.recipes.get(name)
+    if recipe is None or recipe.writer:
+        platform.store  # noqa: B018 - opened: it has what models wrote, and edited recipes
+        recipe = platform.recipes.get(name)
     if recipe is None:
         raise SourceError(f"no recipe {name!r}; there are {', '.join(platform.recipes)}")
     unavailable = platform.knowledge.unavailable

@@ -13,7 +13,7 @@ import polars as pl
 from genept.benchmarks import TASKS
 from genept.client.edit_records import EditReport, rows_of
 from genept.client.edit_scores import PropertyScorer, labelled_tasks
-from genept.client.known_spaces import EDITED
+from genept.client.generated_texts import EDITED
 from genept.client.platform import Platform
 from genept.common import StoreError
 from genept.datasources import MEMBERS as LABEL_ARCHIVES

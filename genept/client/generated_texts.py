@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from genept.language_models.descriptions import StatementTables
 from genept.language_models.self_editing import EditTables, ForgettingTables
 from genept.storage import Part, sha256_of
-from genept.text import Space
+from genept.text import Recipe, Space
+from genept.text.recipes import PartUse
 
 if TYPE_CHECKING:
     from genept.client.known_spaces import KnownSpaces
+
+
+EDITED: Final = "self-edited-"
+"""Begins the name of every editing of descriptions, and of its recipe."""
+
+
+def edited_recipes(statements: StatementTables) -> dict[str, Recipe]:
+    """Recipes of edited descriptions, by name."""
+    parts = (PartUse(part="name"), PartUse(part="written"))
+    return {
+        writer: Recipe(
+            id=writer, writer=writer, parts=parts, requires=("name", "written"),
+            biotypes=("protein_coding",), max_tokens=256,
+        )
+        for writer in statements.writers
+        if writer.startswith(EDITED)
+    }  # fmt: skip
+
+
+def blocked(platform: KnownSpaces, recipe: Recipe) -> str | None:
+    """Why texts of a recipe are not released; None if they may be."""
+    if recipe.writer in platform.language_models.declared:
+        return platform.probes.blocked(str(recipe.writer))
+    return None
 
 
 def require_cleared(platform: KnownSpaces, spaces: Sequence[Space]) -> tuple[Space, ...]:
@@ -20,7 +46,7 @@ def require_cleared(platform: KnownSpaces, spaces: Sequence[Space]) -> tuple[Spa
     """
     for space in spaces:
         for recipe in platform.recipes_of(space):
-            if why := platform.blocked(recipe):
+            if why := blocked(platform, recipe):
                 raise ValueError(f"space {space.id!r} cannot be released: {why}")
     return tuple(spaces)
 

@@ -8,20 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from math import ceil
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genept import text
+from genept.client.generated_texts import blocked, edited_recipes
 from genept.client.installation import Installation
 from genept.language_models.descriptions import StatementTables
 from genept.language_models.probes import ProbeTables
 from genept.storage import Part, StoredTable
-from genept.text.recipes import PartUse
-
-EDITED: Final = "self-edited-"
-"""Begins the name of every editing of descriptions, and of its recipe."""
 
 
 class KnownSpaces(Installation):
@@ -37,10 +33,23 @@ class KnownSpaces(Installation):
         """The hosted text embedders that the settings declare and give a key for."""
         return self.embedders.hosted
 
-    @cached_property
+    @property
     def knowledge(self) -> text.KnowledgeSources:
-        """Where descriptions are drawn from: the archives, and other available files."""
+        """Where descriptions are drawn from; what models wrote, once the store is open."""
+        return self._knowledge if self._is_open else self._sources_alone
+
+    @cached_property
+    def _sources_alone(self) -> text.KnowledgeSources:
+        return text.KnowledgeSources(self.archives)
+
+    @cached_property
+    def _knowledge(self) -> text.KnowledgeSources:
         return text.KnowledgeSources(self.archives, self.statements)
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether the store was opened: looking at what is declared opens none."""
+        return "store" in vars(self)
 
     @cached_property
     def statements(self) -> StatementTables:
@@ -68,25 +77,12 @@ class KnownSpaces(Installation):
     @property
     def recipes(self) -> dict[str, text.Recipe]:
         """Every declared recipe, available here or not; and those of edited descriptions."""
-        return text.load_recipes(self.settings.recipes) | self._edited_recipes
+        edited = self._edited if self._is_open else {}
+        return text.load_recipes(self.settings.recipes) | edited
 
     @cached_property
-    def _edited_recipes(self) -> dict[str, text.Recipe]:
-        parts = (PartUse(part="name"), PartUse(part="written"))
-        return {
-            writer: text.Recipe(
-                id=writer, writer=writer, parts=parts, requires=("name", "written"),
-                biotypes=("protein_coding",), max_tokens=256,
-            )
-            for writer in self.statements.writers
-            if writer.startswith(EDITED)
-        }  # fmt: skip
-
-    def blocked(self, recipe: text.Recipe) -> str | None:
-        """Why texts of a recipe are not released; None if they may be."""
-        if recipe.writer in self.language_models.declared:
-            return self.probes.blocked(str(recipe.writer))
-        return None
+    def _edited(self) -> dict[str, text.Recipe]:
+        return edited_recipes(self.statements)
 
     @property
     def followed_recipes(self) -> list[text.Recipe]:
@@ -94,7 +90,7 @@ class KnownSpaces(Installation):
         available = [
             recipe
             for recipe in self.recipes.values()
-            if not (self.knowledge.unavailable(recipe) or self.blocked(recipe))
+            if not (self.knowledge.unavailable(recipe) or blocked(self, recipe))
         ]
         budgeted = [self.recipe_of(space) for space in self.known_spaces if space.has_recipe]
         return list({recipe.id: recipe for recipe in (*available, *budgeted)}.values())

@@ -1,7 +1,7 @@
 """An installation that builds: descriptions, vectors, labels, costs.
 
-What an asset or a notebook needs to call the library. What lies in the store and comes from
-archives is in `genept.client.installation`, which spaces there are in `genept.client.known_spaces`.
+What an asset or a notebook calls. What lies in the store and comes from archives is in
+`genept.client.installation`, which spaces there are in `genept.client.known_spaces`.
 """
 
 from __future__ import annotations
@@ -201,8 +201,7 @@ class Platform(KnownSpaces):
     ) -> dict[str, Part]:
         """Vectors of those of the spaces that are available, declared for a release or not.
 
-        A space that cannot be made of so few genes, as with a limit, is left out; `say` gets the
-        reason.
+        A space that cannot be made of so few genes is left out; `say` gets the reason.
         """
         vectors = {}
         for embedder, _, recipe in (id_.partition("/") for id_ in ids):

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from genept.common import NO_SCRIPTS, visible
 from genept.release import ReleasedColumn
+from genept.schema import CANARY
 
 
 @cache
@@ -30,6 +31,7 @@ def templates() -> Environment:
     )
     templates.filters["spec"] = format
     templates.globals |= {
+        "CANARY": CANARY,
         "NO_SCRIPTS": NO_SCRIPTS,
         "interval_plot": interval_plot,
         "meaning_of": _meaning,

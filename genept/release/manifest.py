@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from genept.schema import CANARY, Table
+from genept.schema import Table
 from genept.storage import Bucket, Document, sha256_of_file
 
 if TYPE_CHECKING:
@@ -192,12 +192,9 @@ class Manifest(Document):
         Tables and passed checks by table; public sources by name.
     audit
         SHA-256 of each audit page, by path.
-    canary
-        Stands in every release, so that a model trained on one is recognised.
     """
 
     format: Literal[1] = 1
-    canary: str = CANARY
     release_id: str
     data_version: str
     schema_version: str | None = None

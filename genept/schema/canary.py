@@ -1,12 +1,12 @@
 """The canary: a string that stands in every release and in no source.
 
-A language model that writes it was trained on releases. Declared texts must not contain it.
+A language model that writes it was trained on releases. Statements must not contain it.
 """
 
 from typing import Final
 
 CANARY: Final = "genept-canary-2c6b1e0a-7f43-4d5e-9b18-d0a6c4e2f951"
-"""In the manifest and on the page of every release."""
+"""On the page of every release."""
 
 
 def has_canary(text: str) -> bool:

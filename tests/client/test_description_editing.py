@@ -105,6 +105,7 @@ def test_an_editing_is_scored_kept_and_made_a_recipe(platform):
     n = register_edited(platform, passed)
     assert n > 15_000
     fresh = Edited(platform.settings)
+    assert fresh.store
     recipe = fresh.recipes["self-edited-1"]
     assert (recipe.writer, fresh.knowledge.unavailable(recipe)) == ("self-edited-1", None)
     assert recipe in fresh.followed_recipes

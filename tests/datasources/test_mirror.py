@@ -38,7 +38,7 @@ def test_every_file_of_the_mirror_is_a_source(archives: Archives) -> None:
     unnamed = {file for file in files - named if not file.startswith(UNREAD)}
     assert unnamed == {"README.md"}
     pinned = [source for source in sources if source.is_pinned and source.mirror in files]
-    assert len(pinned) == 18
+    assert len(pinned) == 21
     for source in pinned:
         assert archives.fetch(source.id) == MIRROR / str(source.mirror)
         assert archives.data_version(source.id) == source.sha256

@@ -27,7 +27,6 @@ EXAMPLES = {
     ENSEMBL_GENE_ID: "ENSG{:011}",
     SHA256: "{:064x}",
     UTC_TIME: "{:04}-01-01T00:00:00Z",
-    r"(?is)^(?!.*genept-canary)": "text {}",
     r"^HGNC:\d+$": "HGNC:{}",
     r"^(?:HGNC:\d+)?$": "HGNC:{}",
     r"^\d+$": "{}",

@@ -527,7 +527,7 @@ def test_the_real_network_and_annotations(real_archives: Archives, lake: Lake) -
     coding = set(reference.published.filter(biotype="protein_coding")["ensembl_gene_id"])
     for id_, n, n_coding in (
         ("network-200/interactions", 18_862, 17_622),
-        ("go-200/co-annotation", 19_209, 18_496),
+        ("go-200/co-annotation", 18_966, 18_295),
     ):
         part = embed_facts(lake, space_of(id_), facts)
         genes = lake.read(part, ["ensembl_gene_id"])["ensembl_gene_id"]

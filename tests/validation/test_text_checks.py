@@ -3,6 +3,7 @@
 import polars as pl
 from declared_rows import declared_rows
 
+from genept.schema import CANARY
 from genept.schema.tables import TABLES
 from genept.storage import NewPart, Origin
 from validation import unprobed_writers
@@ -52,3 +53,11 @@ def test_writers_that_failed_or_were_not_probed_are_named(lake):
     assert findings[1:] == ["b wrote statements and was never probed"]
     none = lake.assemble("language_model_probes", [])
     assert len(unprobed_writers(lake, statements, none, ["a", "b"])) == 2
+
+
+def test_a_canary_in_a_statement_is_found(lake):
+    repeated = made("written_statements", "self-edited-1", statement=pl.lit(CANARY.upper()))
+    statements = stored(lake, "written_statements", repeated)
+    none = lake.assemble("language_model_probes", [])
+    (finding,) = unprobed_writers(lake, statements, none, [])
+    assert "3 statements have the canary" in finding
