@@ -13,7 +13,7 @@ import polars as pl
 from genept.benchmarks import TASKS
 from genept.client.edit_records import EditReport, rows_of
 from genept.client.edit_scores import PropertyScorer, labelled_tasks
-from genept.client.generated_texts import EDITED
+from genept.client.generated_texts import EDITED, edit_tables
 from genept.client.platform import Platform
 from genept.common import StoreError
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
@@ -21,7 +21,6 @@ from genept.language_models.descriptions import evidence_of
 from genept.language_models.self_editing import (
     EditOptions,
     EditPolicy,
-    EditTables,
     LearnedPolicy,
     Library,
     edit_descriptions,
@@ -195,8 +194,8 @@ def next_name(platform: Platform) -> str:
     str
         Not used before.
     """
-    known = EditTables(lambda: platform.store, platform.settings.product).writers
-    return f"{EDITED}{len(known) + 1}"
+    edits, _ = edit_tables(platform)
+    return f"{EDITED}{len(edits.writers) + 1}"
 
 
 def _restated(platform: Platform, model: str | None) -> dict[str, dict[str, str]]:

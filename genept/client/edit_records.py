@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
+from genept.client.generated_texts import edit_tables
 from genept.client.known_spaces import KnownSpaces
-from genept.language_models.self_editing import Edited, EditTables, ForgettingTables, GateFinding
+from genept.language_models.self_editing import Edited, GateFinding
 from genept.schema.tables import STORED
 from genept.storage import Part
 
@@ -57,10 +58,10 @@ def keep_edits(platform: KnownSpaces, report: EditReport) -> None:
     report
         What came of it, whether it passes the gate or not.
     """
-    tables = {EditTables: edit_rows(report), ForgettingTables: forgetting_rows(report)}
-    for kind, rows in tables.items():
+    frames = (edit_rows(report), forgetting_rows(report))
+    for table, rows in zip(edit_tables(platform), frames, strict=True):
         counts = {"rows": rows.height, "kept": len(report.edited.plan)}
-        kind(lambda: platform.store, platform.settings.product).put(report.writer, (), counts, rows)
+        table.put(report.writer, (), counts, rows)
 
 
 def edit_parts(platform: KnownSpaces) -> list[Part]:
@@ -76,11 +77,11 @@ def edit_parts(platform: KnownSpaces) -> list[Part]:
     list of Part
         Of every kept editing.
     """
-    every = [
-        kind(lambda: platform.store, platform.settings.product)
-        for kind in (EditTables, ForgettingTables)
+    return [
+        table.release(platform.lake, writer)
+        for table in edit_tables(platform)
+        for writer in table.writers
     ]
-    return [kind.release(platform.lake, writer) for kind in every for writer in kind.writers]
 
 
 def edit_rows(report: EditReport) -> pl.DataFrame:

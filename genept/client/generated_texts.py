@@ -92,6 +92,12 @@ def probe_parts(platform: KnownSpaces) -> list[Part]:
     return [platform.probes.release(platform.lake, writer) for writer in platform.probes.writers]
 
 
+def edit_tables(platform: KnownSpaces) -> tuple[EditTables, ForgettingTables]:
+    """Kept tables of edits of descriptions, and of what they forgot."""
+    place = (lambda: platform.store, platform.settings.product)
+    return EditTables(*place), ForgettingTables(*place)
+
+
 def generated_version(platform: KnownSpaces) -> str:
     """Hash of everything that language models wrote, of their probes and of edits.
 
@@ -105,9 +111,5 @@ def generated_version(platform: KnownSpaces) -> str:
     str
         Changes with each of them.
     """
-    edits = (
-        kind(lambda: platform.store, platform.settings.product)
-        for kind in (EditTables, ForgettingTables)
-    )
-    every = (platform.statements, platform.probes, *edits)
+    every = (platform.statements, platform.probes, *edit_tables(platform))
     return sha256_of({f"{kind.table}/{w}": kind.sha256(w) for kind in every for w in kind.writers})
