@@ -3,6 +3,7 @@
 from .bucket import ROLES as ROLES
 from .bucket import Bucket as Bucket
 from .bucket import Role as Role
+from .code_versions import code_version as code_version
 from .connect import StoreProperty as StoreProperty
 from .connect import open_store as open_store
 from .connect import properties as properties
@@ -12,6 +13,8 @@ from .documents import SwappedDocument as SwappedDocument
 from .embedded_store import EmbeddedStore as EmbeddedStore
 from .garbage_list import MarkList as MarkList
 from .garbage_list import Marks as Marks
+from .hashes import sha256_of as sha256_of
+from .hashes import sha256_of_file as sha256_of_file
 from .lake import Lake as Lake
 from .local_files import StaleCopies as StaleCopies
 from .local_files import duckdb_connection as duckdb_connection
@@ -28,10 +31,7 @@ from .provenance import NewPart as NewPart
 from .provenance import Origin as Origin
 from .provenance import Part as Part
 from .provenance import StoredTable as StoredTable
-from .provenance import code_version as code_version
 from .provenance import input_changes as input_changes
-from .provenance import sha256_of as sha256_of
-from .provenance import sha256_of_file as sha256_of_file
 from .registrations import Registrations as Registrations
 from .registrations import VectorFile as VectorFile
 from .registrations import declare as declare

@@ -15,6 +15,7 @@ from typing import Any
 from genept.common import ConflictError, MissingObjectError, StoreError
 from genept.schema.tables import STORED
 from genept.storage.garbage_list import MarkList
+from genept.storage.hashes import sha256_of, sha256_of_file
 from genept.storage.object_store import ObjectStore
 from genept.storage.parquet import WrittenFile, write_parquet
 from genept.storage.part_reader import PartReader
@@ -25,8 +26,6 @@ from genept.storage.provenance import (
     StoredTable,
     _body,
     _parts,
-    sha256_of,
-    sha256_of_file,
 )
 
 _LOG = logging.getLogger(__name__)

@@ -1,67 +1,20 @@
 """Origins of stored tables (code, inputs, settings), and the parts that tables consist of.
 
-The lake computes each origin once. The version of code is the hash of its syntax tree without
-docstrings, and of what it declares, so comments and formatting do not change it.
+The lake computes each origin once. The version of code is in `genept.storage.code_versions`.
 """
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import importlib.util
 import json
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from genept.common import StoreError
+from genept.storage.code_versions import code_version
+from genept.storage.hashes import sha256_of
 from genept.storage.parquet import Rows, WrittenFile
-
-DECLARATIONS: Final = ("tables.toml", "gene_tasks.toml")
-"""Files that count as code: no input and no setting of a step says what is in them."""
-
-
-def sha256_of(*values: object) -> str:
-    """Return the SHA-256 of values in canonical JSON, as hex digits.
-
-    Parameters
-    ----------
-    values
-        JSON values; mappings are hashed in order of their keys.
-
-    Returns
-    -------
-    str
-        64 hex digits.
-
-    Examples
-    --------
-    >>> sha256_of("genes", {"rows": 2})[:12] == sha256_of("genes", {"rows": 2})[:12]
-    True
-    """
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def sha256_of_file(path: Path) -> str:
-    """Return the SHA-256 of a file.
-
-    Parameters
-    ----------
-    path
-        The file, of any size.
-
-    Returns
-    -------
-    str
-        64 hex digits.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def input_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
@@ -86,72 +39,6 @@ def input_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[s
         elif before[name] != after[name]:
             changes.append(f"{name} changed")
     return changes
-
-
-@cache
-def code_version(*modules: str) -> str:
-    """Return the version of the code of modules or packages.
-
-    Parameters
-    ----------
-    modules
-        Dotted names. A package includes all modules below it.
-
-    Returns
-    -------
-    str
-        SHA-256 of the names of their files and their syntax trees without docstrings; in a package
-        also of its `DECLARATIONS`.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        A module has no Python source.
-    """
-    return sha256_of({name: _behaviours(name) for name in modules})
-
-
-def _behaviours(module: str) -> dict[str, str]:
-    """Syntax trees by file name, relative to the module's own."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or not (spec.origin or "").endswith(".py"):
-        raise ModuleNotFoundError(f"no source for {module!r}: it cannot be part of a code version")
-    path = Path(str(spec.origin))
-    files = [path]
-    if path.name == "__init__.py":
-        files = [file for name in ("*.py", *DECLARATIONS) for file in path.parent.rglob(name)]
-    return {file.relative_to(path.parent).as_posix(): _behaviour(file) for file in files}
-
-
-@cache
-def _behaviour(path: Path) -> str:
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".toml":
-        return repr(tomllib.loads(text))
-    return _dump(ast.parse(text))
-
-
-def _dump(node: ast.AST) -> str:
-    """Text of `ast.dump` without constant expressions (docstrings), in half the time."""
-    kind = type(node)
-    fields = []
-    for name in kind._fields:
-        value = getattr(node, name, None)
-        if isinstance(value, ast.AST):
-            text = _dump(value)
-        elif isinstance(value, list):
-            entries = [
-                _dump(entry) if isinstance(entry, ast.AST) else repr(entry)
-                for entry in value
-                if not (isinstance(entry, ast.Expr) and isinstance(entry.value, ast.Constant))
-            ]
-            text = f"[{', '.join(entries)}]"
-        elif value is None and getattr(kind, name, ...) is None:  # optional, and left out
-            continue
-        else:
-            text = repr(value)
-        fields.append(f"{name}={text}")
-    return f"{kind.__name__}({', '.join(fields)})"
 
 
 @dataclass(frozen=True)

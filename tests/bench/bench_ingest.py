@@ -29,9 +29,10 @@ from genept.datasources.download.archives import Archives
 from genept.embeddings.expression import expression_blocks
 from genept.nomenclature.reference import Reference
 from genept.storage.embedded_store import REGION, EmbeddedStore
+from genept.storage.hashes import sha256_of_file
 from genept.storage.lake import Lake
 from genept.storage.object_store import ObjectStore
-from genept.storage.provenance import Part, sha256_of_file
+from genept.storage.provenance import Part
 
 N_CELLS = int(os.environ.get("GENEPT_BENCH_CELLS", "100000"))
 N_GENES = 20_000

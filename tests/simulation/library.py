@@ -29,9 +29,10 @@ from genept.release.manifest import Manifest, Pointer
 from genept.schema.columns import Table
 from genept.schema.tables import TABLES
 from genept.storage.documents import Document
+from genept.storage.hashes import sha256_of
 from genept.storage.lake import Lake
 from genept.storage.parquet import WrittenFile, write_parquet
-from genept.storage.provenance import NewPart, Origin, Part, StoredTable, sha256_of
+from genept.storage.provenance import NewPart, Origin, Part, StoredTable
 from simulation.invariants import RELEASES_KEPT
 from simulation.world import World
 

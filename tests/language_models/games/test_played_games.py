@@ -35,7 +35,7 @@ from genept.language_models.games.played_games import PlayedGames
 from genept.language_models.games.scripted_agents import CONTROLS
 from genept.language_models.model_registry import LanguageModels
 from genept.schema.tables import WORKING_TABLES
-from genept.storage.provenance import sha256_of
+from genept.storage.hashes import sha256_of
 from genept.text.hosted.ledger import all_payments
 from validation import check_table
 
