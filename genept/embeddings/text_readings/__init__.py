@@ -1,6 +1,7 @@
-"""Reading expression by text: what observations express of the genes that a text speaks of.
+"""Expression and text: labels of observations by text alone, and descriptions of groups in words.
 
-No label of an observation is read here. Maps that are fitted on labels do not belong here.
+Readings use no label of an observation; descriptions compare the groups that labels make. Nothing
+is fitted here.
 """
 
 import lazy_loader

@@ -140,6 +140,18 @@ def similarity_matrix(queries: Sequence[LabelQuery], ontology: Ontology) -> NDAr
     return np.array([[ontology_similarity(a, b, ontology) for b in queries] for a in queries])
 
 
+def declared_terms() -> list[str]:
+    """Ids of all terms that the label of any collection is declared to mean.
+
+    Returns
+    -------
+    list of str
+        In order, each once.
+    """
+    entries = (entry for labels in _declared().values() for entry in labels.values())
+    return sorted({term for entry in entries for term in entry["terms"]})
+
+
 def _at_or_above(terms: Iterable[str], ontology: Ontology) -> set[str]:
     return {id_ for term in terms if term in ontology for id_ in (term, *ontology[term].ancestors)}
 

@@ -84,7 +84,40 @@ def structure_of(expression: sp.csr_matrix, unit: str, *, seed: int = 0) -> Stru
     Structure
         With as many directions as `COMPONENTS`, or as the matrix has.
     """
-    from sklearn.neighbors import NearestNeighbors
+    kept, left, strengths, right = _decomposed(expression, unit, seed)
+    nearest = _nearest(left * strengths)
+    return Structure(kept, right.astype(np.float64), left[nearest].mean(axis=1).astype(np.float64))
+
+
+def neighbours_of(
+    expression: sp.csr_matrix, unit: str, number: int, *, seed: int = 0
+) -> NDArray[np.intp]:
+    """Find the observations that are nearest to one along the leading directions of expression.
+
+    Parameters
+    ----------
+    expression
+        Observations × genes, in `unit`.
+    unit
+        Unit of the values.
+    number
+        Number of the observation.
+    seed
+        Of the randomised decomposition.
+
+    Returns
+    -------
+    NDArray of intp
+        `NEIGHBOURS` numbers, itself among them; fewer if there are not so many observations.
+    """
+    _, left, strengths, _ = _decomposed(expression, unit, seed)
+    return np.sort(_nearest(left * strengths, [number])[0])
+
+
+def _decomposed(
+    expression: sp.csr_matrix, unit: str, seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
+    """Numbers of the genes, and the leading directions of their standardised expression."""
     from sklearn.utils.extmath import randomized_svd
     from threadpoolctl import threadpool_limits
 
@@ -98,11 +131,21 @@ def structure_of(expression: sp.csr_matrix, unit: str, *, seed: int = 0) -> Stru
     k = min(COMPONENTS, *(size - 1 for size in z.shape))
     with threadpool_limits(1):
         left, strengths, right = randomized_svd(z, k, n_iter=5, random_state=seed)
-        placed = left * strengths
-        placed /= np.maximum(np.linalg.norm(placed, axis=1, keepdims=True), _SMALLEST)
-        near = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(z))).fit(placed)
-        nearest = near.kneighbors(placed, return_distance=False)
-    return Structure(kept, right.astype(np.float64), left[nearest].mean(axis=1).astype(np.float64))
+    return kept, left, strengths, right
+
+
+def _nearest(
+    placed: NDArray[np.floating], rows: Sequence[int] | slice = slice(None)
+) -> NDArray[np.intp]:
+    """The observations nearest to those of `rows` by cosine, themselves included."""
+    from sklearn.neighbors import NearestNeighbors
+    from threadpoolctl import threadpool_limits
+
+    unit = placed / np.maximum(np.linalg.norm(placed, axis=1, keepdims=True), _SMALLEST)
+    with threadpool_limits(1):
+        near = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(unit))).fit(unit)
+        nearest: NDArray[np.intp] = near.kneighbors(unit[rows], return_distance=False)
+    return nearest
 
 
 def standardised(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
