@@ -1,7 +1,7 @@
-"""Expression and text: labels of observations by text alone, and descriptions of groups in words.
+"""Expression and text, both ways: labels of observations by text, descriptions of groups, profiles.
 
-Readings use no label of an observation; descriptions compare the groups that labels make. Nothing
-is fitted here.
+`readings` uses no label of an observation; `group_*` compares groups; `text_maps`
+is fitted on labels, and `generated_profiles` are for texts that nothing was labelled with.
 """
 
 import lazy_loader

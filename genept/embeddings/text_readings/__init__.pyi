@@ -1,5 +1,8 @@
 """What is meant to be used from outside this package."""
 
+from .generated_profiles import GeneratedProfile as GeneratedProfile
+from .generated_profiles import generate_profile as generate_profile
+from .generated_profiles import profile_similarity as profile_similarity
 from .group_description import GroupDescription as GroupDescription
 from .group_description import Statement as Statement
 from .group_effects import GroupEffects as GroupEffects
@@ -25,3 +28,13 @@ from .readings import neighbours_of as neighbours_of
 from .readings import read_observations as read_observations
 from .readings import structure_of as structure_of
 from .readings import text_similarity as text_similarity
+from .text_maps import FEWEST_OF_TYPE as FEWEST_OF_TYPE
+from .text_maps import HEADS as HEADS
+from .text_maps import Head as Head
+from .text_maps import TextMap as TextMap
+from .text_maps import fit_text_map as fit_text_map
+from .text_maps import gene_centre as gene_centre
+from .text_maps import text_vectors as text_vectors
+from .type_profiles import FEWEST_PROFILES as FEWEST_PROFILES
+from .type_profiles import GeneScale as GeneScale
+from .type_profiles import TypeProfiles as TypeProfiles

@@ -1,0 +1,260 @@
+"""Maps between expression and text that are fitted on labels of observations.
+
+An observation has a probability of each labelled type; a text has a share of each type by the
+similarity of their texts; the product says how well they match. So any text can be asked, also one
+that nothing was labelled with. Every setting was chosen on lanes of collection pbmc-hao
+(docs/text_and_expression.md). Readings without labels are `readings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Head = Literal["logistic", "ridge", "pls"]
+
+HEADS: Final[tuple[Head, ...]] = ("logistic", "ridge", "pls")
+"""Of maps from expression to types; the first is the default, the other two were worse."""
+
+SOFTNESS: Final = 0.1
+"""Similarities of texts are divided by this before the softmax over types."""
+
+INVERSE_PENALTY: Final = 0.1
+"""Of the logistic head."""
+
+RIDGE: Final = 0.03
+"""Penalty of the ridge head, of standardised directions and type-balanced means."""
+
+PLS_COMPONENTS: Final = 8
+
+FEWEST_OF_TYPE: Final = 3
+"""Observations of a type that a map is fitted on: rarer types are left out."""
+
+_SMALLEST: Final = 1e-9
+
+
+def unit_rows_of(rows: NDArray[np.floating]) -> Floats:
+    """Rows of unit length; rows of zeros stay.
+
+    Parameters
+    ----------
+    rows
+        Any matrix, or one row.
+
+    Returns
+    -------
+    NDArray of float64
+        The same shape.
+    """
+    long = rows.astype(np.float64)
+    lengths = np.linalg.norm(long, axis=-1, keepdims=True)
+    return np.asarray(long / np.maximum(lengths, _SMALLEST))
+
+
+def gene_centre(genes: NDArray[np.float32]) -> Floats:
+    """Mean of the unit vectors of all genes of a space, which texts are centred by.
+
+    Parameters
+    ----------
+    genes
+        Genes × dimensions.
+
+    Returns
+    -------
+    NDArray of float64
+        Shape (dimensions,).
+    """
+    return np.asarray(unit_rows_of(genes).mean(axis=0))
+
+
+def text_vectors(centre: Floats, texts: Sequence[NDArray[np.float32]]) -> Floats:
+    """One vector for each text: the mean of its phrasings, less the mean of the genes.
+
+    Parameters
+    ----------
+    centre
+        As `gene_centre` returns it.
+    texts
+        For each text its phrasings, (n_phrasings, dimensions).
+
+    Returns
+    -------
+    NDArray of float64
+        Texts × dimensions, of unit length.
+    """
+    means = np.array([unit_rows_of(each).mean(axis=0) for each in texts])
+    return unit_rows_of(means.reshape(len(texts), len(centre)) - centre)
+
+
+@dataclass(frozen=True)
+class TextMap:
+    """From directions of expression, and from a text, to shares of types.
+
+    Parameters
+    ----------
+    types
+        Labels that it was fitted on.
+    texts
+        Vectors of their texts, types × dimensions.
+    centre, spread
+        Of each direction, over the observations that it was fitted on.
+    weights, offsets
+        Directions × types, and one number for each type.
+    head
+        How they were fitted.
+    """
+
+    types: tuple[str, ...]
+    texts: Floats
+    centre: Floats
+    spread: Floats
+    weights: Floats
+    offsets: Floats
+    head: Head = "logistic"
+
+    def types_of(self, directions: Floats) -> Floats:
+        """How much each observation is of each type.
+
+        Parameters
+        ----------
+        directions
+            Observations × directions.
+
+        Returns
+        -------
+        NDArray of float64
+            Observations × types: probabilities of the logistic head; estimates of 0 and 1 of
+            the others.
+        """
+        values = (directions - self.centre) / self.spread @ self.weights + self.offsets
+        return _softmax(values) if self.head == "logistic" else np.asarray(values)
+
+    def shares_of(self, texts: Floats) -> Floats:
+        """How much each text means each type.
+
+        Parameters
+        ----------
+        texts
+            As `text_vectors` returns them.
+
+        Returns
+        -------
+        NDArray of float64
+            Texts × types; rows sum to 1.
+        """
+        return _softmax(texts @ self.texts.T / SOFTNESS)
+
+    def read(self, directions: Floats, texts: Floats) -> Floats:
+        """Scores of observations for texts; a text that means no type in particular scores low.
+
+        Parameters
+        ----------
+        directions
+            Observations × directions.
+        texts
+            As `text_vectors` returns them.
+
+        Returns
+        -------
+        NDArray of float64
+            Observations × texts, less the mean over the observations, in units of how much the
+            shares of a type differ.
+        """
+        of_types = self.types_of(directions)
+        of_types = of_types - of_types.mean(axis=0)
+        typical = max(float(of_types.std(axis=0).mean()), _SMALLEST)
+        return np.asarray(of_types @ self.shares_of(texts).T / typical)
+
+
+def fit_text_map(
+    directions: Floats,
+    labels: NDArray[np.str_],
+    types: Sequence[str],
+    texts: Floats,
+    *,
+    head: Head = HEADS[0],
+) -> TextMap:
+    """Fit a map on the observations whose label is one of the types; types weigh the same.
+
+    Parameters
+    ----------
+    directions
+        Observations × directions, as `Structure.scores`.
+    labels
+        Of each observation; others than `types` take no part.
+    types
+        Labels to fit on, each with at least `FEWEST_OF_TYPE` observations.
+    texts
+        Vectors of the types' texts, in their order.
+    head
+        Which model.
+
+    Returns
+    -------
+    TextMap
+        The fitted map.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two types, or a type with too few observations.
+    """
+    codes = np.array([{name: at for at, name in enumerate(types)}.get(str(x), -1) for x in labels])
+    sizes = np.bincount(codes[codes >= 0], minlength=len(types))
+    if len(types) < 2 or sizes.min() < FEWEST_OF_TYPE:
+        rare = [name for name, size in zip(types, sizes, strict=True) if size < FEWEST_OF_TYPE]
+        raise ValueError(
+            f"a map needs two types with {FEWEST_OF_TYPE} observations each; there are "
+            f"{len(types)}, too few are of {', '.join(rare) or 'none'}"
+        )
+    fitted, of_type = directions[codes >= 0], codes[codes >= 0]
+    balance = 1 / sizes[of_type] / len(types)
+    centre = balance @ fitted
+    spread = np.sqrt(balance @ (fitted - centre) ** 2)
+    spread = np.where(spread > _SMALLEST, spread, 1)
+    weights, offsets = _HEADS[head]((fitted - centre) / spread, of_type, balance)
+    return TextMap(tuple(types), texts, centre, spread, weights, offsets, head)
+
+
+def _logistic(x: Floats, codes: NDArray[np.intp], balance: Floats) -> tuple[Floats, Floats]:
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    model = LogisticRegression(C=INVERSE_PENALTY, max_iter=500)
+    with threadpool_limits(1):
+        model.fit(x, codes, sample_weight=balance * len(x))
+    if len(model.classes_) == 2:  # one column stands for both
+        zero = np.zeros_like(model.coef_[0])
+        return np.stack([zero, model.coef_[0]], axis=1), np.array([0.0, model.intercept_[0]])
+    return model.coef_.T, model.intercept_
+
+
+def _ridge(x: Floats, codes: NDArray[np.intp], balance: Floats) -> tuple[Floats, Floats]:
+    k = int(codes.max()) + 1
+    penalised = (x * balance[:, None]).T @ x + RIDGE * np.eye(x.shape[1])
+    aims = (x * balance[:, None]).T @ (np.eye(k)[codes] - 1 / k)
+    weights = np.asarray(np.linalg.solve(penalised, aims), np.float64)
+    return weights, np.full(k, 1 / k, np.float64)
+
+
+def _pls(x: Floats, codes: NDArray[np.intp], _balance: Floats) -> tuple[Floats, Floats]:
+    from sklearn.cross_decomposition import PLSRegression
+
+    k = int(codes.max()) + 1
+    components = min(PLS_COMPONENTS, x.shape[1], k)
+    model = PLSRegression(components, scale=False).fit(x, np.eye(k)[codes])
+    weights = np.asarray(model.coef_.T, np.float64)
+    return weights, model.predict(np.zeros((1, x.shape[1])))[0]
+
+
+_HEADS: Final = {"logistic": _logistic, "ridge": _ridge, "pls": _pls}
+
+
+def _softmax(values: Floats) -> Floats:
+    likely = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(likely / likely.sum(axis=1, keepdims=True))
