@@ -13,6 +13,7 @@ from .models import trained_model as trained_model
 from .models import trained_models as trained_models
 from .news import NEWS as NEWS
 from .news import RELEASE as RELEASE
+from .observation_descriptions import collection_descriptions as collection_descriptions
 from .operations import METRICS as METRICS
 from .partitions import COLLECTIONS as COLLECTIONS
 from .partitions import MODELS as MODELS

@@ -11,6 +11,7 @@ import dagster as dg
 
 from assets import (
     PartitionTables,
+    collection_descriptions,
     collection_scores,
     ingested_collection,
     observation_vectors,
@@ -25,6 +26,7 @@ from validation import (
     check_table,
     duplicate_targets,
     expression_findings,
+    undescribed_groups,
     unknown_genes,
     unlisted_drugs,
     unprobed_writers,
@@ -168,6 +170,22 @@ def writers_passed_the_probes(
     return _check_result(findings, f"{len(stored.parts)} writers passed, or are no models")
 
 
+@dg.asset_check(
+    asset=dg.AssetKey("observation_descriptions"),
+    name="describes_every_group",
+    blocking=True,
+    additional_ins={"observations": dg.AssetIn("observations")},
+    description="Every labelled group of every collection has one paragraph, which counts its "
+    "observations; there are no others.",
+)
+def describes_every_group(
+    lake: dg.ResourceParam[Lake], stored: StoredTable, observations: StoredTable
+) -> dg.AssetCheckResult:
+    """Check the paragraphs against table `observations`."""
+    findings = undescribed_groups(lake, stored, observations)
+    return _check_result(findings, f"every group of {len(stored.parts)} collections is described")
+
+
 def _check_result(findings: list[str], description_if_passed: str) -> dg.AssetCheckResult:
     """Result of a check of which every finding is an error."""
     return dg.AssetCheckResult(
@@ -185,11 +203,12 @@ with warnings.catch_warnings():
         _partition_check(asset)
         for asset in (
             *(ingested_collection, space_vectors, observation_vectors),
-            *(collection_scores, trained_model),
+            *(collection_descriptions, collection_scores, trained_model),
         )
     ]
 relation_checks = [
     fits_its_axis,
+    describes_every_group,
     writers_passed_the_probes,
     *(_genes_check(name) for name in ("gene_names", "gene_mapping", "gene_axis", "drug_targets")),
     _drugs_check("drugs", "lists_every_measured_drug", "drug_responses", "drugs"),

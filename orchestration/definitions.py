@@ -19,6 +19,7 @@ from assets import (
     models,
     news,
     nomenclature,
+    observation_descriptions,
     observation_vectors,
     operations,
     perturbations,
@@ -55,7 +56,7 @@ from orchestration.schedules import (
 _MODULES = [
     *(sources, news, nomenclature, collections, inbox_files, text, text_spaces),
     *(benchmarks, perturbations, drugs, models, unscreened_drugs),
-    *(predictions, release, games, operations),
+    *(observation_descriptions, predictions, release, games, operations),
 ]
 
 

@@ -14,6 +14,7 @@ from assets import (
     PENDING,
     RELEASE,
     SPACES,
+    collection_descriptions,
     collection_scores,
     donor_games,
     inbox_collection,
@@ -47,7 +48,7 @@ TRAINING_INPUTS = ("sample_embeddings", "expression", "gene_axis", "observations
 
 BY_HAND = dg.AssetSelection.assets(
     *(ingested_collection, space_vectors, observation_vectors, collection_scores, trained_model),
-    *(inbox_collection, donor_games),
+    *(collection_descriptions, inbox_collection, donor_games),
 )
 """Assets that only a person or a sensor starts. Those of one collection, space or model are run
 one partition at a time, and the tables run the same steps; the sensor `inbox` starts

@@ -6,4 +6,5 @@ from .checks import evidence_pages as evidence_pages
 from .checks import expression_findings as expression_findings
 from .checks import unknown_genes as unknown_genes
 from .checks import unlisted_drugs as unlisted_drugs
+from .description_checks import undescribed_groups as undescribed_groups
 from .text_checks import unprobed_writers as unprobed_writers

@@ -72,7 +72,7 @@ def test_every_asset_has_owner_kind_description_and_group(graph: AssetGraph) -> 
 
 BY_PARTITION = (
     *("ingested_collection", "space_vectors", "observation_vectors"),
-    *("collection_scores", "trained_model"),
+    *("collection_descriptions", "collection_scores", "trained_model"),
 )
 """Steps of one collection, space or model."""
 

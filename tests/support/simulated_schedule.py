@@ -64,6 +64,7 @@ ENDED = {dg.DagsterRunStatus[name] for name in ("SUCCESS", "FAILURE", "CANCELED"
 BELOW_A_SUMMARY = {
     *("gene_descriptions", "gene_embeddings", "sample_embeddings", "gene_programs"),
     *("program_terms", "program_activity", "benchmark_results", "run_metrics"),
+    "observation_descriptions",
 }
 """Tables that depend on a gene's summary, and the costs of runs."""
 

@@ -1,5 +1,8 @@
 """What is meant to be used from outside this package."""
 
+from .collection_descriptions import TABLE as TABLE
+from .collection_descriptions import describe_collection as describe_collection
+from .collection_descriptions import describe_collections as describe_collections
 from .generated_profiles import GeneratedProfile as GeneratedProfile
 from .generated_profiles import generate_profile as generate_profile
 from .generated_profiles import profile_similarity as profile_similarity

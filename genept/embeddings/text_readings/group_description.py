@@ -98,7 +98,7 @@ class GroupDescription:
         shared = {
             "collection_id": self.collection,
             "grouping": self.grouping,
-            "group": self.group,
+            "group_label": self.group,
             "n_observations": self.n,
             "outcome": self.outcome,
         }

@@ -18,7 +18,7 @@ from genept.schema.columns import ENSEMBL_GENE_ID, VECTOR, Column, Table
 __all__ = ["GENE_SNAPSHOTS", "REASONS", "SCHEMA_VERSION", "STORED", "TABLES", "WORKING_TABLES"]
 
 
-SCHEMA_VERSION: Final = "1.8.0"
+SCHEMA_VERSION: Final = "1.9.0"
 """Version of the declarations: major for what breaks a reader, minor for what is added. A release
 that changes more than this says is refused. See docs/decisions/0008-schema-version.md."""
 
@@ -184,6 +184,7 @@ MADE_FROM: Final[Mapping[str, tuple[str, ...]]] = {
     "gene_embeddings": ("gene_descriptions",),
     "cell_embeddings": ("expression", "gene_embeddings"),
     "sample_embeddings": ("expression", "gene_embeddings"),
+    "observation_descriptions": ("expression",),
     "perturbation_predictions": ("perturbation_effects",),
     "diagnosis_predictions": ("observations",),
     "sample_diagnoses": ("observations",),

@@ -1,0 +1,190 @@
+"""Table `observation_descriptions`: every labelled group of every collection, in words.
+
+What is read from the lake, and when it is built anew. How a group is described is in
+`genept.embeddings.text_readings.group_statements`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import scipy.sparse as sp
+
+from genept.datasources import Collection
+from genept.embeddings.collection_tables import CollectionTables
+from genept.embeddings.expression import expression_blocks
+from genept.embeddings.representations import LABELS
+from genept.embeddings.text_readings.description_inputs import (
+    DescriptionInputs,
+    description_inputs,
+)
+from genept.embeddings.text_readings.group_description import GroupDescription
+from genept.embeddings.text_readings.group_effects import group_effects
+from genept.embeddings.text_readings.group_statements import describe_groups
+from genept.schema.tables import TABLES
+from genept.storage import NewPart, Origin, Part, sha256_of
+
+TABLE: Final = "observation_descriptions"
+
+_CODE: Final = (
+    "genept.embeddings.pooling",
+    "genept.embeddings.text_readings.collection_descriptions",
+    "genept.embeddings.text_readings.description_inputs",
+    "genept.embeddings.text_readings.group_description",
+    "genept.embeddings.text_readings.group_effects",
+    "genept.embeddings.text_readings.group_statements",
+    "genept.embeddings.text_readings.group_terms",
+    "genept.embeddings.text_readings.label_meanings",
+    "genept.embeddings.text_readings.lineages",
+    "genept.embeddings.text_readings.readings",
+    "genept.schema.tables",
+)
+_LIBRARIES: Final = ("numpy", "scipy")
+
+
+def groupings(observations: pl.DataFrame) -> dict[str, list[str]]:
+    """The labels whose values make groups.
+
+    Parameters
+    ----------
+    observations
+        Rows of table `observations` of one collection.
+
+    Returns
+    -------
+    dict of str to list of str
+        Values of each label that has two or more, or one and observations without it.
+    """
+    values = {label: observations[label].unique().sort().to_list() for label in LABELS}
+    return {
+        label: [value for value in found if value is not None]
+        for label, found in values.items()
+        if len(found) > 1
+    }
+
+
+def describe_label(
+    inputs: DescriptionInputs,
+    collection: str,
+    unit: str,
+    grouping: str,
+    labels: pl.Series,
+    axis: pl.DataFrame,
+    blocks: Iterator[sp.csr_matrix],
+) -> list[GroupDescription]:
+    """Describe the groups that the values of one label make.
+
+    Parameters
+    ----------
+    inputs
+        What they are described in.
+    collection, unit
+        Id of the collection, and unit of its expression.
+    grouping, labels
+        Name of the label, and its value for each observation.
+    axis
+        Columns ``ensembl_gene_id`` and ``symbol``, in the order of ``gene_index``.
+    blocks
+        Expression in the order of the observations.
+
+    Returns
+    -------
+    list of GroupDescription
+        In order of the values.
+    """
+    values = labels.drop_nulls().unique().sort().to_list()
+    number = {value: at for at, value in enumerate(values)}
+    group_of = np.array([number.get(value, -1) for value in labels], np.intp)
+    effects = group_effects(blocks, group_of, unit, len(values))
+    symbols = dict(axis.select("ensembl_gene_id", "symbol").iter_rows())
+    genes = axis["ensembl_gene_id"].to_list()
+    vocabulary = inputs.vocabulary(collection, grouping, values, genes, symbols)
+    return describe_groups(effects, vocabulary, collection, grouping, values)
+
+
+def describe_collection(of: CollectionTables, collection: Collection) -> list[Part]:
+    """Describe every labelled group of a collection, unless the lake holds it.
+
+    Parameters
+    ----------
+    of
+        Tables `observations`, `gene_axis`, `expression`, `gene_embeddings`, `gene_properties`,
+        `gene_programs` and `program_terms`.
+    collection
+        The collection.
+
+    Returns
+    -------
+    list of Part
+        Its part of table `observation_descriptions`; none if no label makes groups.
+    """
+    return _described(of, collection, description_inputs(of))
+
+
+def describe_collections(of: CollectionTables) -> dict[str, list[Part]]:
+    """Describe every labelled group of every collection, unless the lake holds it.
+
+    Parameters
+    ----------
+    of
+        As of `describe_collection`.
+
+    Returns
+    -------
+    dict of str to list of Part
+        Parts by id of the collection.
+    """
+    known = description_inputs(of)
+    return {it.id: _described(of, it, known) for it in of.ingested()}
+
+
+def _described(
+    of: CollectionTables,
+    collection: Collection,
+    known: tuple[Callable[[], DescriptionInputs], dict[str, str], str],
+) -> list[Part]:
+    lake, (read_inputs, inputs, space) = of.lake, known
+    table, axis = of.tables["observations"].part(collection.id), of.axis(collection)
+    shards = of.expression(collection)
+    observations = lake.read(table, ["observation_id", *LABELS])
+    if not groupings(observations):
+        return []
+    hashes = {"observations": table.sha256, "axis": axis.sha256}
+    hashes |= {"expression": sha256_of([part.sha256 for part in shards])}
+    settings = {"unit": collection.unit, "space": space}
+    origin = Origin(_CODE, inputs | hashes, settings, _LIBRARIES)
+
+    def compute() -> list[NewPart]:
+        genes = lake.read(axis, ["gene_index", "ensembl_gene_id", "symbol"]).sort("gene_index")
+        ids = [
+            id_
+            for part in shards
+            for block, _ in expression_blocks(lake, part, axis.rows)
+            for id_ in block
+        ]
+        in_order = pl.DataFrame({"observation_id": ids}).join(
+            observations, on="observation_id", how="left", maintain_order="left"
+        )
+        rows = [
+            row
+            for grouping in groupings(observations)
+            for it in describe_label(
+                read_inputs(), collection.id, collection.unit, grouping, in_order[grouping], genes,
+                (block for part in shards for _, block in expression_blocks(lake, part, axis.rows)),
+            )
+            for row in it.rows(space or None)
+        ]  # fmt: skip
+        return [NewPart(TABLE, rows_of(rows), (collection.id,))]
+
+    return lake.build(f"descriptions/groups/{collection.id}", origin, compute)
+
+
+def rows_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows of table `observation_descriptions`, in order of its key."""
+    key = TABLES[TABLE].key
+    ordered = sorted(rows, key=lambda row: tuple(row[column] for column in key))
+    return pa.Table.from_pylist(ordered, schema=TABLES[TABLE].schema())
