@@ -66,7 +66,8 @@ def check_table(lake: Lake, stored: StoredTable, *, complete: bool = True) -> Ch
         return _recall(lake, address)
     from validation.engine import run_suite
 
-    result = run_suite(suite, _narrow_frame(lake, table, stored))
+    frame = _narrow_frame(lake, table, stored)
+    result = run_suite(suite.of(len(frame)), frame)
     matrix_failed, matrix_warnings = _matrices(lake, table, stored)
     failed = (*result.failed, *matrix_failed)
     evidence = CheckEvidence(

@@ -4,6 +4,8 @@ Lists are summarised by row, so that Great Expectations can check scalar columns
 `validation.engine`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -49,6 +51,8 @@ Severity = Literal["critical", "warning"]
 
 NORM_TOLERANCE = 1e-3
 
+ROW_COUNT = "ExpectTableRowCountToBeBetween"
+
 
 @dataclass(frozen=True)
 class Expectation:
@@ -75,6 +79,13 @@ class Suite:
             version("great-expectations"),
         )
 
+    def of(self, n_rows: int) -> Suite:
+        """Those that can fail for so many rows: without rows, only that on their number."""
+        if n_rows:
+            return self
+        counted = (each for each in self.expectations if each.type == ROW_COUNT)
+        return Suite(self.table, tuple(counted))
+
 
 def suite_for(table: Table, *, complete: bool = True) -> Suite:
     """Return the suite of a table.
@@ -87,7 +98,7 @@ def suite_for(table: Table, *, complete: bool = True) -> Suite:
         Whether the whole catalogue was built. If not, too few rows are only a warning.
     """
     rows = Expectation(
-        "ExpectTableRowCountToBeBetween",
+        ROW_COUNT,
         {"min_value": table.minimum_rows},
         "critical" if complete else "warning",
     )

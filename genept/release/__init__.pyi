@@ -35,13 +35,13 @@ from .publish import Releases as Releases
 from .rollback import allow as allow
 from .rollback import roll_back as roll_back
 from .rollback import verify as verify
-from .run_records import PAGE as PAGE
-from .run_records import bill_of_materials as bill_of_materials
 from .run_records import cost_by_run as cost_by_run
 from .run_records import cost_picture as cost_picture
 from .run_records import keep_metrics as keep_metrics
 from .run_records import metrics_frame as metrics_frame
 from .run_records import shown_pictures as shown_pictures
 from .run_records import step_costs as step_costs
+from .sbom import PAGE as PAGE
+from .sbom import bill_of_materials as bill_of_materials
 from .staging import is_restricted as is_restricted
 from .staging import passed_on as passed_on

@@ -1,5 +1,4 @@
-"""Records of a run: its costs as table `run_metrics`, pictures in its log, and its software bill
-of materials (SBOM).
+"""Records of a run: its costs as table `run_metrics`, and pictures in its log.
 
 Reading the costs from Dagster is in `orchestration.run_metrics`.
 """
@@ -7,23 +6,11 @@ Reading the costs from Dagster is in `orchestration.run_metrics`.
 from __future__ import annotations
 
 import base64
-import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import Distribution, PackageMetadata, distributions
 from typing import Any, Final
-from uuid import UUID, uuid5
 
 import polars as pl
-from cyclonedx.contrib.license.factories import LicenseFactory
-from cyclonedx.model.bom import Bom
-from cyclonedx.model.component import Component, ComponentType
-from cyclonedx.model.license import License
-from cyclonedx.output.json import JsonV1Dot6
-from packageurl import PackageURL
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 
 from genept.common import markdown_text, new_figure, png_bytes
 from genept.schema.tables import WORKING_TABLES
@@ -204,94 +191,3 @@ def cost_picture(metrics: pl.DataFrame) -> bytes:
     panels[-1].set_xticks(places[::step], names[::step], rotation=45, ha="right", fontsize=8)
     figure.suptitle("What each run cost (red: it failed)", fontsize=10)
     return png_bytes(figure)
-
-
-PLATFORM: Final = "genept-platform"
-
-EXTRAS: Final = ("platform",)
-"""Extras of the platform that a run needs."""
-
-PAGE: Final = "sbom.cdx.json"
-"""Path of the SBOM in the audit of a release."""
-
-
-_SERIAL_NUMBERS: Final = UUID("6f0d1c52-5d6c-5b0e-9d8a-4d8e6a4f0c11")
-
-_LONGEST_LICENCE: Final = 120
-"""Some packages give the full text of the licence in place of its name."""
-
-
-def bill_of_materials(packages: Iterable[Distribution] | None = None) -> bytes:
-    """Return a CycloneDX 1.6 document: all installed distributions, licences and requirements.
-
-    Parameters
-    ----------
-    packages
-        The distributions; by default all that are installed, including the platform.
-
-    Returns
-    -------
-    bytes
-        JSON in UTF-8; equal for equal installations.
-    """
-    installed: dict[str, PackageMetadata] = {}
-    for distribution in distributions() if packages is None else packages:
-        metadata = distribution.metadata  # each access parses it again
-        if metadata["Name"]:  # an interrupted uninstall may leave a folder without a name
-            installed.setdefault(canonicalize_name(metadata["Name"]), metadata)
-    components = {name: _component(name, metadata) for name, metadata in sorted(installed.items())}
-    bom = Bom()
-    bom.metadata.timestamp = None  # type: ignore[assignment] # the schema has it optional
-    bom.metadata.component = components.get(PLATFORM)
-    bom.components = [component for name, component in components.items() if name != PLATFORM]
-    for name, component in components.items():
-        extras = ("", *EXTRAS) if name == PLATFORM else ("",)
-        required = _required(installed[name], extras) & set(components) - {name}
-        bom.register_dependency(component, [components[other] for other in sorted(required)])
-    named = "\n".join(str(component.purl) for component in components.values())
-    bom.serial_number = uuid5(_SERIAL_NUMBERS, named)
-    document = json.loads(JsonV1Dot6(bom).output_as_string())
-    return json.dumps(document, indent=1, sort_keys=True).encode()
-
-
-def _component(name: str, installed: PackageMetadata) -> Component:
-    purl = PackageURL("pypi", name=name, version=installed["Version"])
-    licence = _licence(installed)
-    return Component(
-        name=name,
-        version=installed["Version"],
-        type=ComponentType.APPLICATION if name == PLATFORM else ComponentType.LIBRARY,
-        purl=purl,
-        bom_ref=str(purl),
-        licenses=[licence] if licence else None,
-    )
-
-
-def _licence(installed: PackageMetadata) -> License | None:
-    """The licence that a package states: SPDX expression, name or classifier, in this order."""
-    stated = [*installed.get_all("License-Expression", ()), *installed.get_all("License", ())]
-    stated += [
-        classifier.rpartition(" :: ")[2]
-        for classifier in installed.get_all("Classifier", ())
-        if classifier.startswith("License ::")
-    ]
-    for statement in stated:
-        text = " ".join(statement.split())
-        if text and text != "UNKNOWN" and len(text) <= _LONGEST_LICENCE:
-            return LicenseFactory().make_from_string(text)
-    return None
-
-
-def _required(installed: PackageMetadata, extras: Sequence[str]) -> set[str]:
-    """Names of the requirements on this machine with these extras, or without if empty."""
-    names: set[str] = set()
-    for line in installed.get_all("Requires-Dist", ()):
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:  # invalid requirement of an old package; its name is readable
-            names.add(canonicalize_name(re.split(r"[^\w.-]", line)[0]))
-            continue
-        marker = requirement.marker
-        if marker is None or any(marker.evaluate({"extra": extra}) for extra in extras):
-            names.add(canonicalize_name(requirement.name))
-    return names

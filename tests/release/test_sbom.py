@@ -8,7 +8,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from genept.release.run_records import PLATFORM, bill_of_materials
+from genept.release.sbom import PLATFORM, bill_of_materials
 
 
 @pytest.fixture(scope="module")

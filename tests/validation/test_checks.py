@@ -248,3 +248,13 @@ def test_only_tables_that_passed_their_checks_can_be_released(
     strict = {**evidence, "genes": check_table(lake, base.tables["genes"])}
     with pytest.raises(ReleaseRefusedError, match="genes failed its checks: table: at least"):
         releases.publish(replace(base, evidence=strict))
+
+
+def test_of_a_table_without_rows_only_their_number_is_evaluated(lake: Lake) -> None:
+    empty = lake.assemble("unmatched_vectors", [])
+    evidence = check_table(lake, empty)
+    assert evidence.passed
+    assert evidence.expectations == 1
+    required = check_table(lake, lake.assemble("genes", []))
+    assert len(required.failed) == 1
+    assert "at least" in required.failed[0]
