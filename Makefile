@@ -34,8 +34,8 @@ ui: $(STAMP) ## The Dagster UI on 127.0.0.1
 test: $(STAMP) lint ## Lint, types, floors, and the tests
 	$(BIN)/pytest
 
-soak: $(STAMP) ## The tests that take minutes: many nights, many kills
-	$(BIN)/pytest -m soak
+soak: $(STAMP) ## The tests that `make test` leaves out: slow ones, many nights, many kills
+	$(BIN)/pytest -m "slow or soak"
 
 bench: $(STAMP) ## Measure, side by side with what it is compared to
 	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done

@@ -74,6 +74,7 @@ def platform(tmp_path, object_store, store_prefix, real_archives):
     return Edited(Settings(state_dir=tmp_path, product=product, **storage_settings(object_store)))
 
 
+@pytest.mark.slow
 def test_an_editing_is_scored_kept_and_made_a_recipe(platform):
     assert next_name(platform) == "self-edited-1"
     report = edit_on(platform, "self-edited-1", "words", (), OPTIONS)

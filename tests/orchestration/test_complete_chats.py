@@ -95,6 +95,7 @@ def ended(run):
     return json.loads(output.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_a_step_links_to_its_flow_run_which_shows_what_was_spent(step, service, server):
     with server.worker(step.environment()):
         result = ended(step.start(server.environment))

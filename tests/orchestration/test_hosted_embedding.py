@@ -78,6 +78,7 @@ def assert_paid_once_and_on_record(step):
     assert sum(payment.tokens for payment in payments) == 6 * N_TEXTS
 
 
+@pytest.mark.slow
 def test_without_a_server_one_is_started_on_loopback_with_a_key_and_ended(step, service):
     statuses = set()
     run = step.start()
@@ -254,7 +255,11 @@ def killed(step, server, what, seconds):
 
 
 @pytest.mark.parametrize(
-    "what", ["run", *(pytest.param(what, marks=pytest.mark.soak) for what in ("worker", "server"))]
+    "what",
+    [
+        pytest.param("run", marks=pytest.mark.slow),
+        *(pytest.param(what, marks=pytest.mark.soak) for what in ("worker", "server")),
+    ],
 )
 def test_after_a_kill_no_more_than_the_requests_under_way_are_paid_for_again(step, server, what):
     charged = killed(step, server, what, MOMENTS.uniform(0, 0.5))

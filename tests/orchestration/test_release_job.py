@@ -65,6 +65,7 @@ def beyond_gene_vectors(installation: Installation, archives: Archives) -> dict[
     return {"recipes": recipes, "sentences_per_collection": 12}
 
 
+@pytest.mark.slow
 def test_a_run_publishes_and_a_second_run_writes_nothing(
     installation: Installation, real_archives: Archives
 ) -> None:

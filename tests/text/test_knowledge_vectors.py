@@ -516,6 +516,7 @@ def test_an_installation_says_what_its_spaces_state(
     assert stated["go-terms"] == ("go",)
 
 
+@pytest.mark.slow
 @pytest.mark.index
 @pytest.mark.timeout(1200)
 def test_the_real_network_and_annotations(real_archives: Archives, lake: Lake) -> None:

@@ -132,6 +132,7 @@ def test_no_time_is_no_question(service, games):
     assert rows["donor_games"].filter(~pl.col("is_control"))["n_moves"].to_list() == [0]
 
 
+@pytest.mark.slow
 def test_after_kills_the_game_goes_on_and_nothing_is_paid_twice(
     service, described, object_store, games, tmp_path
 ):
