@@ -164,6 +164,9 @@ def search(
     space: InSpace = DEFAULT_SPACE,
     collection: OfCollection = None,
     n: HowMany = 10,
+    labels: Annotated[
+        bool, typer.Option(help="Search cells and samples by their published labels, too.")
+    ] = True,
     release: OfRelease = LATEST,
 ) -> None:
     """Find the genes, cells or samples nearest to a text."""
@@ -173,7 +176,9 @@ def search(
         raise StoreError(f"--in {among}: choose genes, cells or samples")
     with console.status("embedding the text"):
         space_search = SpaceSearch(_platform(), space, release=release)
-        hits = space_search.text(text, cast("Among", among), n=n, collection=collection)
+        hits = space_search.text(
+            text, cast("Among", among), n=n, collection=collection, labels=labels
+        )
     _print_hits(hits)
 
 

@@ -32,10 +32,12 @@ from .release_lookup import LATEST as LATEST
 from .release_lookup import Snippets as Snippets
 from .release_lookup import open_releases as open_releases
 from .release_lookup import resolve as resolve
-from .search import TABLE_OF as TABLE_OF
-from .search import Among as Among
-from .search import SearchHits as SearchHits
-from .search import SpaceSearch as SpaceSearch
+from .searching import TABLE_OF as TABLE_OF
+from .searching import Among as Among
+from .searching import SearchHits as SearchHits
+from .searching import SpaceSearch as SpaceSearch
+from .searching import TextProfile as TextProfile
+from .searching import generate_for_text as generate_for_text
 from .statement_writing import RemoteModels as RemoteModels
 from .statement_writing import batches_under_way as batches_under_way
 from .statement_writing import evidence_for as evidence_for

@@ -33,6 +33,7 @@ from .representations import EXPRESSION as EXPRESSION
 from .representations import CollectionParts as CollectionParts
 from .representations import ObservationViews as ObservationViews
 from .representations import is_labelled as is_labelled
+from .representations import label_of as label_of
 from .representations import read_views as read_views
 from .representations import representation_name as representation_name
 from .sentences import RECIPE as RECIPE

@@ -15,7 +15,7 @@ import pytest
 from declared_rows import candidate, declared_frame, declared_rows, store_table, with_tables
 from typer.testing import CliRunner
 
-import genept.client.search
+import genept.client.searching.search
 from genept.cli import release_commands
 from genept.cli.app import app
 from genept.client.release_lookup import open_releases
@@ -286,7 +286,9 @@ def test_the_neighbours_of_a_gene() -> None:
 def test_a_text_finds_the_nearest_genes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The embedder has tests of its own; here a text is where it is put."""
     monkeypatch.setattr(
-        genept.client.search.SpaceSearch, "_embed", lambda *_: np.array([0, 2, 0.2], np.float32)
+        genept.client.searching.search.SpaceSearch,
+        "embed",
+        lambda _, texts: np.array([[0, 2, 0.2]] * len(texts), np.float32),
     )
     printed = run("search", "regulatory T cells", "-n", "2")
     assert [name for _, name in answers(printed)] == ["FOXP3", "MDM2"]

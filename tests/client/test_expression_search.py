@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from genept.client.expression_search import LARGEST, N_GENES, expression_scores
+from genept.client.searching.expression_search import LARGEST, N_GENES, expression_scores
 from genept.client.vectors import Vectors
 from genept.embeddings import expression_weights, pool
 

@@ -142,3 +142,17 @@ def test_a_text_without_any_known_gene_is_placed_by_types_alone() -> None:
     alone = of.direction(texts[0], np.full(N_GENES, np.nan))
     assert np.isfinite(alone).all()
     assert np.corrcoef(alone, of.means[0] - of.centre)[0, 1] > 0.5
+
+
+def test_without_labels_a_text_has_its_genes_alone_and_no_interval() -> None:
+    counts, codes, texts, similarity = planted()
+    of = TypeProfiles.of(
+        counts, "counts", np.array(TYPES)[codes], (), texts[:0], similarity[:, :0]
+    )  # fmt: skip
+    profile = generate_profile(of, texts[2], similarity[:, 2])
+    best = np.argsort(-profile.deviation)[:10]
+    assert (best % N_TYPES == 2).all()
+    assert np.isnan(profile.expected).all()
+    assert np.isnan(profile.error).all()
+    near = profile_similarity(of, profile.deviation, counts)
+    assert (codes[np.argsort(-near)[:5]] == 2).mean() >= 0.8

@@ -32,6 +32,7 @@ class GeneratedProfile:
         From the mean of the types, in deviations of each gene over observations, (n_genes,).
     error
         Deviation of the error of each, from types left out.
+        NaN where no types were labelled: `deviation` then only ranks the genes.
     expected, low, high
         The same in the unit that expression is compared in (`expression_weights`): natural
         logarithm of 1 + counts per 10,000 where counts are measured; with a 95 % interval.
@@ -61,6 +62,9 @@ def generate_profile(of: TypeProfiles, text: Floats, similarity: Floats) -> Gene
     GeneratedProfile
         With uncertainty.
     """
+    if not of.types:
+        unknown = np.full(of.scale.mean.shape, np.nan)
+        return GeneratedProfile(of.direction(text, similarity), *[unknown] * 4)
     size, error = of.error
     deviation = size * of.direction(text, similarity)
     shift, spread = of.scale.mean + of.scale.spread * of.centre, of.scale.spread

@@ -35,6 +35,9 @@ PLS_COMPONENTS: Final = 8
 FEWEST_OF_TYPE: Final = 3
 """Observations of a type that a map is fitted on: rarer types are left out."""
 
+SAME_TEXT: Final = 0.999
+"""Two texts with this cosine are one."""
+
 _SMALLEST: Final = 1e-9
 
 
@@ -134,30 +137,37 @@ class TextMap:
         values = (directions - self.centre) / self.spread @ self.weights + self.offsets
         return _softmax(values) if self.head == "logistic" else np.asarray(values)
 
-    def shares_of(self, texts: Floats) -> Floats:
+    def shares_of(self, texts: Floats, rivals: Floats | None = None) -> Floats:
         """How much each text means each type.
 
         Parameters
         ----------
         texts
             As `text_vectors` returns them.
+        rivals
+            Vectors of texts of types that it was not fitted on, but that a text may mean; those of
+            its own types are left out.
 
         Returns
         -------
         NDArray of float64
-            Texts × types; rows sum to 1.
+            Texts × types; rows sum to 1, or to less with rivals.
         """
-        return _softmax(texts @ self.texts.T / SOFTNESS)
+        every = self.texts
+        if rivals is not None and len(rivals):
+            strange = (rivals @ self.texts.T).max(axis=1) < SAME_TEXT
+            every = np.concatenate([every, rivals[strange]])
+        return _softmax(texts @ every.T / SOFTNESS)[:, : len(self.types)]
 
-    def read(self, directions: Floats, texts: Floats) -> Floats:
+    def read(self, directions: Floats, texts: Floats, rivals: Floats | None = None) -> Floats:
         """Scores of observations for texts; a text that means no type in particular scores low.
 
         Parameters
         ----------
         directions
             Observations × directions.
-        texts
-            As `text_vectors` returns them.
+        texts, rivals
+            As of `shares_of`.
 
         Returns
         -------
@@ -168,7 +178,7 @@ class TextMap:
         of_types = self.types_of(directions)
         of_types = of_types - of_types.mean(axis=0)
         typical = max(float(of_types.std(axis=0).mean()), _SMALLEST)
-        return np.asarray(of_types @ self.shares_of(texts).T / typical)
+        return np.asarray(of_types @ self.shares_of(texts, rivals).T / typical)
 
 
 def fit_text_map(

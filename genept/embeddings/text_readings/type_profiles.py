@@ -162,7 +162,8 @@ class TypeProfiles:
         labels
             Of each observation.
         types
-            Labels, each of at least one observation.
+            Labels, each of at least one observation; none: every observation takes part, and a
+            text has its genes alone.
         texts, similarity
             As of the class, in the order of `types`.
 
@@ -171,13 +172,13 @@ class TypeProfiles:
         TypeProfiles
             The profiles.
         """
-        kept = np.isin(labels, list(types))
+        kept = np.isin(labels, list(types)) if len(types) else np.ones(len(labels), bool)
         known, rows = labels[kept], sp.csr_matrix(expression[kept])
         scale = GeneScale.of(rows, unit)
         deviations = scale.deviations(rows)
-        means = np.array([
-            np.asarray(deviations[known == name].mean(axis=0)).ravel() for name in types
-        ])  # fmt: skip
+        rows_of = (deviations[known == name] for name in types)
+        means = np.array([np.asarray(of.mean(axis=0)).ravel() for of in rows_of])
+        means = means.reshape(len(types), deviations.shape[1])
         return cls(scale, tuple(types), means + scale.absent, texts, similarity)
 
     def without(self, left_out: int) -> TypeProfiles:
@@ -190,8 +191,8 @@ class TypeProfiles:
 
     @property
     def centre(self) -> Floats:
-        """Mean of the types' profiles, (n_genes,)."""
-        return np.asarray(self.means.mean(axis=0))
+        """Mean of the types' profiles, (n_genes,); without types that of all observations."""
+        return np.asarray(self.means.mean(axis=0)) if self.types else np.zeros(self.means.shape[1])
 
     def direction(self, text: Floats, similarity: Floats) -> Floats:
         """How a text's profile differs from the mean of the types, but for its size.
@@ -208,9 +209,11 @@ class TypeProfiles:
         NDArray of float64
             Shape (n_genes,), of deviation 1 over the genes that vary; zeros if nothing is known.
         """
+        genes = np.where(self.scale.spread > 0, _genes_of(similarity), 0)
+        if not self.types:
+            return _scaled(genes)
         apart = self.means - self.centre
         apart = apart / np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), _SMALLEST)
-        genes = _genes_of(similarity)
         alike = self.texts @ self.texts.T + PENALTY * np.eye(len(self.types))
         by_text = np.linalg.solve(alike, self.texts @ text) @ apart
         by_genes = standardised(apart @ (genes - genes.mean())) @ apart

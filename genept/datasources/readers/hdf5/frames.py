@@ -187,6 +187,20 @@ def refuse_other_organisms(file: h5py.File, obs: AnnotationTable) -> None:
         )
 
 
+def refuse_generated(file: h5py.File, obs: AnnotationTable) -> None:
+    """Refuse a file that says of itself that a model generated it: it is no measurement."""
+    marked = [obs.texts("generated").to_list()] if "generated" in obs.fields else []
+    if "uns" in file and isinstance(uns := child(file, "uns"), h5py.Group) and "generated" in uns:
+        item = child(uns, "generated")
+        if isinstance(item, h5py.Dataset):
+            marked.append([_text(read_whole(as_dataset(item)).reshape(-1).tolist()[0])])
+    if any(value in {"True", "1"} for values in marked for value in values):
+        raise SourceError(
+            f"{obs.where}: marked as generated (`genept profiles generate`): a generated profile "
+            "is no measurement, and is not ingested as one"
+        )
+
+
 def kept_out(var: AnnotationTable, names: tuple[str, ...], matrix: str) -> list[Quarantined]:
     """Columns that are no measurement of a human gene: spike-ins, viruses, and zeroed genes.
 

@@ -139,6 +139,7 @@ def _opened(
         refuse_foreign(file)
         obs = _table(file, "obs")
         frames.refuse_other_organisms(file, obs)
+        frames.refuse_generated(file, obs)
         if requested is None:
             prefers_raw = unit == "counts" and frames.follows_schema(obs)
             requested = "raw" if prefers_raw and "raw" in h5ad_matrix.matrices(file) else "X"

@@ -588,6 +588,16 @@ def test_other_organisms_are_refused(tmp_path, where) -> None:
         read(path)
 
 
+@pytest.mark.parametrize("where", ["obs", "uns"])
+def test_a_file_that_says_that_it_was_generated_is_refused(tmp_path, where) -> None:
+    obs = pd.DataFrame({"generated": [at == 3 for at in range(23)]}, index=[*map(str, range(23))])
+    marked = {"obs": obs} if where == "obs" else {"uns": {"generated": True}}
+    with pytest.raises(SourceError, match="a generated profile is no measurement"):
+        read(write_h5ad(tmp_path / "a.h5ad", COUNTS, **marked))
+    obs["generated"] = False
+    read(write_h5ad(tmp_path / "b.h5ad", COUNTS, obs=obs, uns={"generated": False}))
+
+
 # --- vectors -----------------------------------------------------------------
 
 

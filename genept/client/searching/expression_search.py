@@ -2,7 +2,7 @@
 
 The vector of a cell is dominated by what all cells express, and cells of unusual composition
 (platelets, cell lines) lie nearest to many texts. Genes are compared across cells first, here.
-Searching with vectors is `genept.client.search`.
+Searching with vectors is `genept.client.searching.search`.
 """
 
 from typing import TYPE_CHECKING, Final

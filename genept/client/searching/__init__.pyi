@@ -1,0 +1,8 @@
+"""What is meant to be used from outside this package."""
+
+from .profile_generation import TextProfile as TextProfile
+from .profile_generation import generate_for_text as generate_for_text
+from .search import TABLE_OF as TABLE_OF
+from .search import Among as Among
+from .search import SearchHits as SearchHits
+from .search import SpaceSearch as SpaceSearch

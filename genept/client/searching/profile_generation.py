@@ -1,0 +1,192 @@
+"""A profile over genes for a text, from a release: rows, nearest observations, files.
+
+Whatever holds it says that it was generated: a column and the metadata of parquet, `obs` and `uns`
+of h5ad. How it is generated is `genept.embeddings.text_readings.generated_profiles`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+
+from genept.client.searching.search import SpaceSearch
+from genept.common import StoreError, replacement
+from genept.embeddings.text_readings import (
+    FEWEST_PROFILES,
+    TypeProfiles,
+    generate_profile,
+    profile_similarity,
+    text_vectors,
+)
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from genept.client.searching.released_expression import ReleasedExpression
+
+BY_TYPES: Final = "labelled-types-and-genes-of-the-text"
+BY_GENES: Final = "genes-of-the-text"
+SUFFIXES: Final = (".parquet", ".h5ad")
+NEAREST: Final = 10
+NOTE: Final = "generated from a text by a model; it is no measurement"
+IN_UNIT: Final = ("expected", "ci_low", "ci_high")
+
+
+@dataclass(frozen=True)
+class TextProfile:
+    """A profile over genes that was generated for a text.
+
+    Parameters
+    ----------
+    genes
+        One row for each gene of the collection, highest deviation first: `ensembl_gene_id`,
+        `symbol`, `deviation` from the mean of the types and its `error` in deviations of the gene
+        over observations, `expected`, `ci_low`, `ci_high` in `about["unit"]`, `generated`.
+    nearest
+        The observations that are most like it: `observation_id`, `label`, `correlation`.
+    about
+        `generated`, `note`, `text`, `method`, `space`, `collection`, `label`, `types`, `release`,
+        `unit`, `licence`, `citation`, `generated_at`.
+    """
+
+    genes: pl.DataFrame
+    nearest: pl.DataFrame
+    about: dict[str, Any]
+
+    def write(self, path: Path) -> None:
+        """Write it whole as parquet or h5ad, by the file's ending.
+
+        Parameters
+        ----------
+        path
+            Where to; its folder is made.
+
+        Raises
+        ------
+        StoreError
+            For another ending.
+        """
+        if path.suffix not in SUFFIXES:
+            raise StoreError(f"--out {path}: its ending must be {' or '.join(SUFFIXES)}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".h5ad":
+            self.as_anndata().write_h5ad(path)
+            return
+        table = self.genes.to_arrow()
+        about = json.dumps(self.about | {"nearest": self.nearest.to_dicts()})
+        table = table.replace_schema_metadata({"generated": "true", "genept": about})
+        with replacement(path, 0o644) as file:
+            pq.write_table(table, file)
+
+    def as_anndata(self) -> AnnData:
+        """The profile as the only observation of an AnnData.
+
+        Returns
+        -------
+        AnnData
+            `X` what is expected, or deviations where no types were labelled; layers `deviation`,
+            `error`, `ci_low`, `ci_high`; `obs` and `uns` say that it was generated.
+        """
+        import anndata
+        import pandas as pd
+
+        rows = self.genes.sort("ensembl_gene_id")
+        row = {name: rows[name].to_numpy().astype(np.float32)[None] for name in rows.columns[2:7]}
+        known = self.about["method"] == BY_TYPES
+        obs = pd.DataFrame(
+            {"generated": [True], "text": [self.about["text"]]}, index=["generated-profile"]
+        )
+        var = rows.select("ensembl_gene_id", "symbol").to_pandas().set_index("ensembl_gene_id")
+        return anndata.AnnData(
+            X=row["expected" if known else "deviation"],
+            obs=obs,
+            var=var,
+            layers={name: row[name] for name in ("deviation", "error", *IN_UNIT[1:])},
+            uns=self.about | {"nearest": self.nearest.to_pandas()},
+        )
+
+
+def generate_for_text(
+    search: SpaceSearch, text: str, collection: str, *, n: int = NEAREST
+) -> TextProfile:
+    """Generate a profile for a text on the genes of a collection, with the types labelled there.
+
+    Parameters
+    ----------
+    search
+        A space of a release.
+    text
+        Any text.
+    collection
+        Whose genes, types and observations are used. With fewer than three labelled types the
+        genes that the text speaks of are all that there is.
+    n
+        How many of the nearest observations to name.
+
+    Returns
+    -------
+    TextProfile
+        Marked as generated.
+
+    Raises
+    ------
+    StoreError
+        If there is no such collection or space, or the space cannot be given a text.
+    """
+    vector = search.embed([text])
+    of = search.expression_of(collection)
+    types = of.types if len(of.types) >= FEWEST_PROFILES else ()
+    texts = search.label_texts
+    phrasings = texts.phrasings(of) if types else []
+    centred = text_vectors(texts.centre, [*phrasings, vector])
+    similar = of.similarity(search.genes, [*phrasings, vector])
+    profiles = TypeProfiles.of(
+        of.expression, of.unit, of.labels, types, centred[:-1], similar[:, :-1]
+    )
+    profile = generate_profile(profiles, centred[-1], similar[:, -1])
+    likeness = profile_similarity(profiles, profile.deviation, of.expression)
+    best = np.argsort(-likeness, kind="stable")[:n]
+    nearest = pl.DataFrame({
+        "observation_id": of.observations["observation_id"][best.tolist()],
+        "label": of.labels[best],
+        "correlation": likeness[best],
+    })  # fmt: skip
+    columns = {
+        "ensembl_gene_id": of.genes, "deviation": profile.deviation, "error": profile.error,
+        "expected": profile.expected, "ci_low": profile.low, "ci_high": profile.high,
+    }  # fmt: skip
+    rows = pl.DataFrame(columns).with_columns(pl.col(pl.Float64).fill_nan(None))
+    rows = rows.join(search.all_symbols, on="ensembl_gene_id", how="left", maintain_order="left")
+    rows = rows.select("ensembl_gene_id", "symbol", pl.exclude("ensembl_gene_id", "symbol"))
+    rows = rows.with_columns(generated=pl.lit(True)).sort(
+        "deviation", descending=True, maintain_order=True
+    )
+    return TextProfile(rows, nearest, _about(search, of, text, types))
+
+
+def _about(
+    search: SpaceSearch, of: ReleasedExpression, text: str, types: tuple[str, ...]
+) -> dict[str, Any]:
+    unit = of.unit if of.unit in ("zscore", "log2", "log1p") else "log1p of 10,000 per observation"
+    return {
+        "generated": True,
+        "note": NOTE,
+        "text": text,
+        "method": BY_TYPES if types else BY_GENES,
+        "space": search.space,
+        "collection": of.collection,
+        "label": of.label or "" if types else "",
+        "types": list(types),
+        "release": search.release.manifest.release_id,
+        "unit": unit,
+        "licence": str(of.about["licence"]),
+        "citation": str(of.about["citation"]),
+        "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

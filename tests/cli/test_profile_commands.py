@@ -1,0 +1,86 @@
+"""`genept profiles generate`: what is printed and written says that it was generated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from genept.cli import profile_commands
+from genept.cli.app import app
+from genept.client.searching.profile_generation import BY_GENES, BY_TYPES, NOTE, TextProfile
+from genept.common.errors import StoreError
+
+
+def made(known: bool) -> TextProfile:
+    genes = pl.DataFrame({
+        "ensembl_gene_id": ["ENSG00000000001", "ENSG00000000002"], "symbol": ["IGHA1", None],
+        "deviation": [1.5, -0.25], "error": [0.5, 0.5], "expected": [2.0, 0.5],
+        "ci_low": [1.0, 0.0], "ci_high": [3.0, 1.5], "generated": [True, True],
+    })  # fmt: skip
+    if not known:
+        unknown = pl.lit(None, pl.Float64)
+        genes = genes.with_columns(error=unknown, expected=unknown, ci_low=unknown, ci_high=unknown)
+    nearest = pl.DataFrame({"observation_id": ["c1"], "label": ["Plasma"], "correlation": [0.4]})
+    about = {
+        "generated": True, "note": NOTE, "text": "plasma cell secreting IgA", "unit": "log1p",
+        "method": BY_TYPES if known else BY_GENES, "types": ["Plasma", "B", "T"] if known else [],
+        "collection": "pbmc-hao", "space": "minilm-l6-v2/name-go", "release": "r1",
+        "label": "cell_type", "licence": "CC0", "citation": "who",
+    }  # fmt: skip
+    return TextProfile(genes, nearest, about)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What the library is asked, and what it answers."""
+    asked = SimpleNamespace(calls=[], answer=made(known=True))
+
+    def generate(_search: object, text: str, collection: str, *, n: int) -> TextProfile:
+        asked.calls.append((text, collection, n))
+        return asked.answer
+
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(profile_commands, "Platform", lambda _: None)
+    monkeypatch.setattr(profile_commands, "SpaceSearch", lambda *_, **__: None)
+    monkeypatch.setattr(profile_commands, "generate_for_text", generate)
+    return asked
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["profiles", "generate", *arguments])
+    if isinstance(result.exception, StoreError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_profile_is_printed_with_intervals_and_named_generated(asked: SimpleNamespace) -> None:
+    printed = run("plasma cell secreting IgA", "-n", "2")
+    assert asked.calls == [("plasma cell secreting IgA", "pbmc-hao", 2)]
+    assert printed.startswith("GENERATED")
+    assert "no measurement" in printed
+    assert "3 labelled types" in printed
+    assert "IGHA1" in printed
+    assert "2.00 [1.00, 3.00]" in printed
+    assert "ENSG00000000002" in printed
+    assert "Plasma" in printed
+
+
+def test_without_types_no_expression_is_claimed(asked: SimpleNamespace) -> None:
+    asked.answer = made(known=False)
+    printed = run("hypoxia", "--collection", "mine")
+    assert asked.calls[0][1] == "mine"
+    assert "not known" in printed
+    assert "labelled types" not in printed
+
+
+def test_the_whole_profile_is_written(asked: SimpleNamespace, tmp_path: Path) -> None:
+    printed = run("plasma cell", "--out", str(tmp_path / "p.parquet"))
+    assert "2 genes in" in printed
+    assert pl.read_parquet(tmp_path / "p.parquet").equals(asked.answer.genes)
+    with pytest.raises(StoreError, match=r"must be \.parquet or \.h5ad"):
+        run("plasma cell", "--out", str(tmp_path / "p.csv"))

@@ -1,0 +1,277 @@
+"""Search by labels and generated profiles, of a small release with planted types."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+
+import anndata
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from declared_rows import candidate, declared_frame, store_table, with_tables
+
+from genept.client.platform import Platform
+from genept.client.release_lookup import open_releases
+from genept.client.searching.label_search import (
+    FittedLabels,
+    is_searchable,
+    label_scores,
+)
+from genept.client.searching.profile_generation import BY_GENES, BY_TYPES, generate_for_text
+from genept.client.searching.released_expression import ReleasedExpression
+from genept.client.searching.search import SpaceSearch
+from genept.common.errors import SourceError, StoreError
+from genept.common.settings import Settings
+from genept.datasources.formats import H5adOptions
+from genept.datasources.readers.hdf5.h5ad import read_h5ad
+from genept.embeddings.text_readings.text_maps import fit_text_map, unit_rows_of
+from genept.schema.tables import TABLES
+from genept.storage.lake import Lake
+from genept.storage.object_store import ObjectStore
+from genept.storage.provenance import NewPart, Origin
+
+SPACE = "minilm-l6-v2/name-go"
+COLLECTION = "planted-cells"
+TYPES = ("B cell", "T cell", "monocyte", "neuron")
+N, N_GENES, DIMENSIONS = 80, 60, 8
+RNG = np.random.default_rng(0)
+CODES = np.arange(N) % 4
+VECTORS = (0.3 * RNG.normal(size=(N_GENES, DIMENSIONS)) + 2 * np.eye(4, DIMENSIONS)[
+    np.arange(N_GENES) % 4
+]).astype(np.float32)  # fmt: skip
+COUNTS = RNG.poisson(np.where(np.arange(N_GENES) % 4 == CODES[:, None], 5.0, 1.0))
+WORDS = {name: np.eye(4, DIMENSIONS)[at] * 2 for at, name in enumerate(TYPES)}
+WORDS["lymphocyte"] = WORDS["B cell"] + WORDS["T cell"]
+
+
+def embed(texts: list[str]) -> np.ndarray:
+    """Each text means the types that it names."""
+    return np.array([
+        sum((vector for word, vector in WORDS.items() if word in text), np.zeros(DIMENSIONS))
+        for text in texts
+    ]).astype(np.float32)  # fmt: skip
+
+
+def part_of(lake: Lake, name: str, rows: pl.DataFrame, partition: tuple[str, ...], size=None):
+    table = TABLES[name]
+    new = NewPart(name, rows.to_arrow().cast(table.schema(size or 0)), partition, size)
+    return lake.assemble(name, lake.build(f"test/{name}/labels", Origin(code=()), lambda: [new]))
+
+
+def tables(lake: Lake, labelled: bool = True):
+    ids, genes = [f"c{row:03}" for row in range(N)], [f"ENSG{at:011}" for at in range(1, 61)]
+    own = {"partition": (COLLECTION,)}
+    observed = declared_frame(TABLES["observations"], N, **own).with_columns(
+        pl.Series("observation_id", ids),
+        cell_type=pl.Series([TYPES[code] if labelled else None for code in CODES], dtype=pl.String),
+        tissue=pl.lit(None, pl.String), tissue_subtype=pl.lit(None, pl.String),
+        diagnosis=pl.lit(None, pl.String),
+    )  # fmt: skip
+    nonzero = [np.flatnonzero(row).tolist() for row in COUNTS]
+    expression = declared_frame(TABLES["expression"], N, **own).with_columns(
+        pl.Series("observation_id", ids), pl.Series("gene_index", nonzero, pl.List(pl.UInt32)),
+        pl.Series("value", [row[row > 0].tolist() for row in COUNTS], pl.List(pl.Float32)),
+    )  # fmt: skip
+    axis = declared_frame(TABLES["gene_axis"], N_GENES, **own).with_columns(
+        pl.Series("ensembl_gene_id", genes), pl.Series("gene_index", range(N_GENES), pl.UInt32)
+    )
+    collections = declared_frame(TABLES["collections"], 1, **own).with_columns(
+        unit=pl.lit("counts")
+    )
+    vectors = VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True)
+    embedded = declared_frame(
+        TABLES["gene_embeddings"], N_GENES, partition=(SPACE,), dimension=DIMENSIONS
+    ).with_columns(
+        pl.Series("ensembl_gene_id", genes),
+        pl.Series("embedding", vectors, dtype=pl.Array(pl.Float32, DIMENSIONS)),
+    )
+    method = (SPACE, "genept-w", COLLECTION)
+    cells = declared_frame(
+        TABLES["cell_embeddings"], N, partition=method, dimension=DIMENSIONS
+    ).with_columns(pl.Series("observation_id", ids))
+    return {
+        "observations": part_of(lake, "observations", observed, (COLLECTION,)),
+        "expression": part_of(lake, "expression", expression, (COLLECTION,)),
+        "gene_axis": part_of(lake, "gene_axis", axis, (COLLECTION,)),
+        "collections": part_of(lake, "collections", collections, (COLLECTION,)),
+        "gene_embeddings": part_of(lake, "gene_embeddings", embedded, (SPACE,), DIMENSIONS),
+        "cell_embeddings": part_of(lake, "cell_embeddings", cells, method, DIMENSIONS),
+        "genes": store_table(
+            lake, "genes",
+            declared_frame(TABLES["genes"], N_GENES).with_columns(
+                pl.Series("ensembl_gene_id", genes)
+            ).to_arrow().cast(TABLES["genes"].schema(0)),
+        ),
+    }  # fmt: skip
+
+
+def searched(
+    object_store: ObjectStore, folder: Path, monkeypatch: pytest.MonkeyPatch, *, labelled: bool
+) -> SpaceSearch:
+    access = object_store.access
+    settings = Settings(
+        state_dir=folder, s3_endpoint=access.endpoint_url, s3_access_key=access.access_key,
+        s3_secret_key=access.secret_key, bucket=object_store.bucket,
+        product=f"labels-{secrets.token_hex(4)}",
+    )  # fmt: skip
+    releases = open_releases(settings)
+    releases.publish(
+        with_tables(candidate(releases.lake), **tables(releases.lake, labelled=labelled))
+    )
+    search = SpaceSearch(Platform(settings), SPACE)
+    monkeypatch.setitem(vars(search), "_embedder", embed)
+    monkeypatch.setitem(vars(search.platform), "ontology", {})
+    return search
+
+
+@pytest.fixture
+def search(
+    object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SpaceSearch:
+    return searched(object_store, tmp_path, monkeypatch, labelled=True)
+
+
+@pytest.fixture
+def unlabelled(
+    object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SpaceSearch:
+    return searched(object_store, tmp_path, monkeypatch, labelled=False)
+
+
+def types_of(hits: pl.DataFrame) -> set[str]:
+    return {TYPES[int(id_[1:]) % 4] for id_ in hits["id"]}
+
+
+def test_cells_are_found_by_their_labels_and_the_answer_says_so(search: SpaceSearch) -> None:
+    for name in TYPES:
+        hits = search.text(f"a {name} of the blood", "cells", n=5)
+        assert types_of(hits.rows) == {name}
+        assert set(hits.rows["label"]) == {name}
+        assert "published labels, 4 types" in hits.query
+    both = search.text("lymphocyte", "cells", n=20)
+    assert types_of(both.rows) == {"B cell", "T cell"}
+    genes = search.text("B cell", "cells", n=5, labels=False)
+    assert "labels" not in genes.query
+    assert types_of(genes.rows) == {"B cell"}
+
+
+def test_without_labels_genes_decide(unlabelled: SpaceSearch) -> None:
+    hits = unlabelled.text("neuron", "cells", n=5)
+    assert "labels" not in hits.query
+    assert types_of(hits.rows) == {"neuron"}
+
+
+def test_a_fitted_map_is_kept_and_read_back(
+    search: SpaceSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = search.text("B cell", "cells", n=5).rows
+    (kept,) = (tmp_path / "cache" / "text_maps").iterdir()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the map is fitted again")
+
+    monkeypatch.setattr("genept.client.searching.label_search.fit_text_map", refuse)
+    again = SpaceSearch(search.platform, SPACE)
+    monkeypatch.setitem(vars(again), "_embedder", embed)
+    assert again.text("B cell", "cells", n=5).rows.equals(first)
+    kept.write_bytes(b"damaged")
+    assert FittedLabels.load(kept) is None
+    third = SpaceSearch(search.platform, SPACE)
+    monkeypatch.setitem(vars(third), "_embedder", embed)
+    with pytest.raises(AssertionError, match="fitted again"):
+        third.text("B cell", "cells")
+
+
+def test_a_type_of_another_collection_takes_its_share() -> None:
+    """A collection without the type that is meant is not searched for the next best."""
+    rng = np.random.default_rng(0)
+    texts = unit_rows_of(np.array([WORDS[name] + 0.5 for name in TYPES]))
+    names, codes = np.array(TYPES), np.arange(60) % 2
+    directions = rng.normal(size=(60, 4)) * 0.3 + 2 * np.eye(4)[codes]
+
+    def fitted(at: list[int]) -> FittedLabels:
+        kinds = [TYPES[each] for each in at]
+        return FittedLabels(
+            directions, fit_text_map(directions, names[at][codes], kinds, texts[at])
+        )
+
+    none = {"with": np.zeros(60), "without": np.zeros(60)}
+    maps = {"with": fitted([0, 1]), "without": fitted([2, 3])}
+    text = unit_rows_of(texts[0] + 0.1 * texts[2])
+    together = label_scores(maps, text, none)
+    alone = label_scores({"without": maps["without"]}, text, none)
+    assert together["with"].max() > 5 * together["without"].max()
+    assert alone["without"].max() > 2 * together["without"].max()
+
+
+def test_a_collection_without_labels_is_not_searched_by_them(
+    search: SpaceSearch, unlabelled: SpaceSearch
+) -> None:
+    assert is_searchable(search.expression_of(COLLECTION))
+    of = unlabelled.expression_of(COLLECTION)
+    assert not is_searchable(of)
+    assert of.label is None
+    assert of.types == ()
+
+
+def test_genes_without_a_vector_are_not_compared(search: SpaceSearch) -> None:
+    of: ReleasedExpression = search.expression_of(COLLECTION)
+    few = search.genes.only(of.genes[::2])
+    similar = of.similarity(few, [embed(["B cell"])])
+    assert np.isfinite(similar[::2]).all()
+    assert np.isnan(similar[1::2]).all()
+
+
+def test_a_profile_is_generated_and_marked(search: SpaceSearch) -> None:
+    profile = generate_for_text(search, "a monocyte", COLLECTION, n=5)
+    assert profile.genes["generated"].all()
+    assert profile.about["generated"] is True
+    assert "no measurement" in profile.about["note"]
+    assert profile.about["method"] == BY_TYPES
+    assert profile.about["types"] == sorted(TYPES)
+    assert profile.about["release"] == search.release.manifest.release_id
+    number = profile.genes["ensembl_gene_id"].str.slice(4).cast(pl.Int64) - 1
+    assert (number[:10] % 4 == TYPES.index("monocyte")).mean() > 0.8
+    assert set(profile.nearest["label"]) == {"monocyte"}
+    assert (profile.genes["ci_low"] <= profile.genes["expected"]).all()
+    assert profile.genes["symbol"].null_count() == 0
+
+
+def test_without_labels_genes_of_the_text_are_all_there_is(unlabelled: SpaceSearch) -> None:
+    profile = generate_for_text(unlabelled, "a monocyte", COLLECTION)
+    assert profile.about["method"] == BY_GENES
+    assert profile.genes["expected"].null_count() == N_GENES
+    number = profile.genes["ensembl_gene_id"].str.slice(4).cast(pl.Int64) - 1
+    assert (number[:10] % 4 == TYPES.index("monocyte")).mean() > 0.8
+    with pytest.raises(StoreError, match="has nothing for"):
+        generate_for_text(unlabelled, "a monocyte", "no-such-collection")
+
+
+def test_files_say_that_they_were_generated(search: SpaceSearch, tmp_path: Path) -> None:
+    profile = generate_for_text(search, "a monocyte", COLLECTION)
+    profile.write(tmp_path / "new" / "p.parquet")
+    table = pq.read_table(tmp_path / "new" / "p.parquet")
+    assert table.schema.metadata[b"generated"] == b"true"
+    about = json.loads(table.schema.metadata[b"genept"])
+    assert about["text"] == "a monocyte"
+    assert len(about["nearest"]) == 10
+    assert all(table["generated"].to_pylist())
+    profile.write(tmp_path / "p.h5ad")
+    read = anndata.read_h5ad(tmp_path / "p.h5ad")
+    assert bool(read.uns["generated"])
+    assert read.obs["generated"].tolist() == [True]
+    assert read.shape == (1, N_GENES)
+    expected = profile.genes.sort("ensembl_gene_id")["expected"].to_numpy()
+    np.testing.assert_allclose(np.asarray(read.X)[0], expected, rtol=1e-6)
+    with pytest.raises(StoreError, match="ending must be .parquet or .h5ad"):
+        profile.write(tmp_path / "p.csv")
+
+
+def test_a_generated_file_is_not_ingested(search: SpaceSearch, tmp_path: Path) -> None:
+    path = tmp_path / "p.h5ad"
+    generate_for_text(search, "a monocyte", COLLECTION).write(path)
+    with pytest.raises(SourceError, match="marked as generated"):
+        read_h5ad(path, H5adOptions(), unit="log1p", folder=tmp_path)
