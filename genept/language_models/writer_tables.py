@@ -39,6 +39,8 @@ class WriterTable(BaseModel):
         What is in the table, by kind.
     key
         Where it is stored, by the hash of its content.
+    redistributable
+        Whether a public release may hold it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,6 +49,7 @@ class WriterTable(BaseModel):
     prompts: tuple[str, ...]
     counts: dict[str, int]
     key: str
+    redistributable: bool = True
 
     @property
     def sha256(self) -> str:
@@ -76,13 +79,19 @@ class WriterTables:
     """Command that makes it."""
 
     def put(
-        self, writer: str, prompts: tuple[str, ...], counts: Mapping[str, int], rows: pl.DataFrame
+        self,
+        writer: str,
+        prompts: tuple[str, ...],
+        counts: Mapping[str, int],
+        rows: pl.DataFrame,
+        *,
+        redistributable: bool = True,
     ) -> WriterTable:
         """Store a model's table; it is used from now on.
 
         Parameters
         ----------
-        writer, prompts, counts
+        writer, prompts, counts, redistributable
             As `WriterTable` has them.
         rows
             Of the declared table.
@@ -93,7 +102,13 @@ class WriterTables:
             The declaration.
         """
         key = put_table(self.open_store(), f"{self._folder}tables/", rows.to_arrow())
-        declared = WriterTable(writer=writer, prompts=prompts, counts=dict(counts), key=key)
+        declared = WriterTable(
+            writer=writer,
+            prompts=prompts,
+            counts=dict(counts),
+            key=key,
+            redistributable=redistributable,
+        )
         if (before := self.latest(writer)) == declared:
             return before
         return self._registered.add(f"{writer}/{len(self._ids(writer)) + 1:06d}", declared)
@@ -141,7 +156,8 @@ class WriterTables:
         origin = Origin(
             code=("genept.language_models.writer_tables", "genept.schema.tables"),
             inputs={"rows": self.sha256(writer)},
-            settings={"writer": writer},
+            settings={"writer": writer}
+            | ({} if self._declared(writer).redistributable else {"redistributable": False}),
         )
         (part,) = lake.build(
             f"{self.table}/{writer}",

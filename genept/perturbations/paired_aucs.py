@@ -74,6 +74,24 @@ class ClassPairs:
         """
         return np.asarray(0.5 + 0.5 * np.sign(score[self.yes] - score[self.no]))
 
+    def mean(self, won: Floats) -> Floats:
+        """Mean AUC over the measured genes.
+
+        Parameters
+        ----------
+        won
+            What `won` returns, of every representation; shape (n_class_pairs, n).
+
+        Returns
+        -------
+        NDArray
+            Shape (n,).
+        """
+        size = np.bincount(self.gene, minlength=self.n_genes)
+        of_gene = np.zeros((self.n_genes, won.shape[1]))
+        np.add.at(of_gene, self.gene, won)
+        return np.asarray((of_gene / size[:, None]).mean(axis=0))
+
 
 @dataclass(frozen=True)
 class AucInterval:
@@ -144,12 +162,8 @@ def mean_aucs(
     class_pairs = ClassPairs.of(effects, test)
     names = list(scores)
     won = np.column_stack([class_pairs.won(scores[name]) for name in names])
-    size = np.bincount(class_pairs.gene, minlength=class_pairs.n_genes)
-    of_gene = np.zeros((class_pairs.n_genes, len(names)))
-    np.add.at(of_gene, class_pairs.gene, won)
-    of_gene /= size[:, None]
-    value = of_gene.mean(axis=0)
-    draws = _draws(effects, test, class_pairs, won, n_draws, seed)
+    value = class_pairs.mean(won)
+    draws = auc_draws(effects, test, class_pairs, won, n_draws, seed)
     control = names.index(main_control)
     results = {}
     for at, name in enumerate(names):
@@ -161,10 +175,27 @@ def mean_aucs(
     return class_pairs, results
 
 
-def _draws(
+def auc_draws(
     effects: Effects, test: Flags, class_pairs: ClassPairs, won: Floats, n_draws: int, seed: int
 ) -> Floats:
-    """The mean AUC of every representation in every draw; a gene counts as its pairs are drawn."""
+    """Draw perturbations anew; a gene counts as its pairs are drawn.
+
+    Parameters
+    ----------
+    effects, test
+        As in `mean_aucs`.
+    class_pairs
+        Those of `test`.
+    won
+        As `ClassPairs.won` returns it, of every representation; shape (n_class_pairs, n).
+    n_draws, seed
+        Number of draws, and what decides them.
+
+    Returns
+    -------
+    NDArray
+        The mean AUC of every representation in every draw, shape (n_draws, n).
+    """
     tested = np.flatnonzero(test)
     place = np.zeros(len(test), dtype=np.intp)
     place[tested] = np.arange(len(tested))

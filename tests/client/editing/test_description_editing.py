@@ -1,6 +1,7 @@
 """Editing descriptions of an installation: real labels and terms, an embedder of bags of words."""
 
 import zlib
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -17,7 +18,7 @@ from genept.client import (
     next_name,
     register_edited,
 )
-from genept.client.edit_scores import HIDDEN, labelled_tasks
+from genept.client.editing.edit_scores import HIDDEN, labelled_tasks
 from genept.client.generated_texts import generated_version
 from genept.common import Settings, StoreError
 from genept.language_models.self_editing import EditOptions
@@ -102,6 +103,8 @@ def test_an_editing_is_scored_kept_and_made_a_recipe(platform):
     with pytest.raises(StoreError, match="does not pass the gate"):
         register_edited(platform, with_failure)
     passed = EditReport(**{**vars(report), "gate": ()})
+    with pytest.raises(StoreError, match="may not be redistributed"):
+        register_edited(platform, replace(passed, is_restricted=True))
     assert "self-edited-1" not in platform.recipes
     n = register_edited(platform, passed)
     assert n > 15_000
@@ -118,6 +121,10 @@ def test_what_cannot_be_scored_is_refused(platform):
         edit_on(platform, "self-edited-1", "words", ("go-terms",), OPTIONS)
     with pytest.raises(StoreError, match="no labels here of"):
         edit_on(platform, "self-edited-1", "words", ("tf-range",), OPTIONS)
+    with pytest.raises(StoreError, match="no screens .*'perturbqa-none'.* here, but none"):
+        edit_on(
+            platform, "self-edited-1", "words", ("perturbation-direction/perturbqa-none",), OPTIONS
+        )
 
 
 def test_hidden_genes_are_the_same_in_every_task_and_three_tenths_of_them():
@@ -134,4 +141,4 @@ def test_hidden_genes_are_the_same_in_every_task_and_three_tenths_of_them():
     assert set(tasks) == {"a", "b"}, "of c too few genes are left"
     assert tasks["a"].is_hidden.mean() == pytest.approx(HIDDEN, abs=0.03)
     assert (tasks["a"].is_hidden[:1000] == tasks["b"].is_hidden).all()
-    assert not set(tasks["a"].training()[0]) & set(np.array(genes)[tasks["a"].is_hidden])
+    assert not set(tasks["a"].training_genes) & set(np.array(genes)[tasks["a"].is_hidden])

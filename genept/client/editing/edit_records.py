@@ -33,6 +33,8 @@ class EditReport:
         Every condition of the gate.
     n_genes
         Genes whose descriptions were edited.
+    is_restricted
+        Whether labels decided that may not be redistributed.
     """
 
     writer: str
@@ -41,6 +43,7 @@ class EditReport:
     gain: tuple[float, float, float]
     gate: Sequence[GateFinding]
     n_genes: int
+    is_restricted: bool = False
 
     @property
     def passes(self) -> bool:
@@ -61,7 +64,7 @@ def keep_edits(platform: KnownSpaces, report: EditReport) -> None:
     frames = (edit_rows(report), forgetting_rows(report))
     for table, rows in zip(edit_tables(platform), frames, strict=True):
         counts = {"rows": rows.height, "kept": len(report.edited.plan)}
-        table.put(report.writer, (), counts, rows)
+        table.put(report.writer, (), counts, rows, redistributable=not report.is_restricted)
 
 
 def edit_parts(platform: KnownSpaces) -> list[Part]:

@@ -1,6 +1,6 @@
 """Editing descriptions on this installation: evidence, tasks, embedder, and what is kept of it.
 
-The loop is `genept.language_models.self_editing`; scores are `genept.client.edit_scores`.
+The loop is `genept.language_models.self_editing`; scores are the neighbours of this module.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from typing import Final
 import polars as pl
 
 from genept.benchmarks import TASKS
-from genept.client.edit_records import EditReport, rows_of
-from genept.client.edit_scores import PropertyScorer, labelled_tasks
+from genept.client.editing.edit_directions import PREFIX, direction_tasks, perturbed_genes
+from genept.client.editing.edit_records import EditReport, rows_of
+from genept.client.editing.edit_scores import EditTask, TaskScorer, labelled_tasks
 from genept.client.generated_texts import EDITED, edit_tables
 from genept.client.platform import Platform
 from genept.common import StoreError
@@ -27,6 +28,8 @@ from genept.language_models.self_editing import (
     findings,
 )
 from genept.nomenclature import build_reference_table
+from genept.perturbations import build_screens, how_to_get
+from genept.storage import Part
 from genept.text import VectorCache, embed_through_cache
 
 REWARDED: Final = ("haploinsufficiency", "essential-genes", "dosage-sensitivity")
@@ -57,6 +60,9 @@ def edit_on(
 ) -> EditReport:
     """Edit descriptions of the genes of all tasks on properties, and put them to the gate.
 
+    Directions of perturbations are read only where they are named: their labels may not be
+    redistributed, and what they decide is not registered.
+
     Parameters
     ----------
     platform
@@ -66,7 +72,8 @@ def edit_on(
     embedder
         Id of an embedder of this machine.
     rewarded
-        Tasks that decide; none: `REWARDED`, as far as there are labels.
+        Tasks that decide, on properties or ``perturbation-direction/SCREEN``; none: `REWARDED`, as
+        far as there are labels.
     options
         How long, and how boldly.
     policy
@@ -92,16 +99,20 @@ def edit_on(
     part = build_reference_table(platform.lake, platform.archives, "genes").part()
     properties = platform.labels(part).properties
     known = property_tasks()
-    if unknown := sorted(set(rewarded) - set(known)):
+    of_screens = [id_ for id_ in rewarded if id_.startswith(PREFIX)]
+    if unknown := sorted(set(rewarded) - set(known) - set(of_screens)):
         raise StoreError(
-            f"{unknown} are no tasks on properties of genes; those are {sorted(known)}"
+            f"{unknown} are no tasks on properties of genes; those are {sorted(known)}, and "
+            f"{PREFIX}SCREEN for a screen of perturbations"
         )
     labelled = properties.filter(pl.col("task").is_in(list(known)))
-    wanted = set(labelled["ensembl_gene_id"].drop_nulls())
+    screens = _screens(platform, part, of_screens)
+    wanted = {*labelled["ensembl_gene_id"].drop_nulls(), *perturbed_genes(screens)}
     evidence = {
         each.ensembl_gene_id: each for each in evidence_of(platform.knowledge, published, wanted)
     }
-    tasks = labelled_tasks(labelled, known, list(evidence))
+    tasks: dict[str, EditTask] = {**labelled_tasks(labelled, known, list(evidence))}
+    tasks |= direction_tasks(screens, evidence)
     decide = tuple(rewarded) or tuple(id_ for id_ in REWARDED if id_ in tasks)
     if lacking := sorted(set(decide) - set(tasks)) or not decide:
         raise StoreError(
@@ -114,7 +125,7 @@ def edit_on(
         evidence, published, platform.embedders.minilm.count_tokens,
         _restated(platform, restated_by),
     )  # fmt: skip
-    scorer = PropertyScorer(tasks, decide)
+    scorer = TaskScorer(tasks, decide)
     edited = edit_descriptions(
         library, scorer,
         lambda texts: embed_through_cache(model, cache, texts, platform.runner),
@@ -124,7 +135,23 @@ def edit_on(
     texts = {id_: library.text(id_, draft) for id_, draft in edited.drafts.items()}
     labels = properties.filter(pl.col("task").is_in(list(tasks)))["label"].unique().to_list()
     gate = findings(gain, edited.scores, texts, evidence, labels, library.restated)
-    return EditReport(writer, edited, hidden, gain, gate, len(edited.drafts))
+    return EditReport(writer, edited, hidden, gain, gate, len(edited.drafts), bool(of_screens))
+
+
+def _screens(platform: Platform, genes: Part, tasks: Sequence[str]) -> dict[str, pl.DataFrame]:
+    """Rows of table `perturbation_effects`, by the screens that tasks name."""
+    named = {id_.removeprefix(PREFIX) for id_ in tasks}
+    if not named:
+        return {}
+    archives = platform.collection_archives
+    parts = build_screens(platform.lake, archives, genes, platform.names)
+    effects = {part.partition[0]: part for part in parts if part.table == "perturbation_effects"}
+    if lacking := sorted(named - set(effects)):
+        raise StoreError(
+            f"there are no screens {lacking} here, but {sorted(effects) or 'none'}; "
+            f"{how_to_get(archives)}"
+        )
+    return {id_: platform.lake.read(effects[id_]) for id_ in sorted(named)}
 
 
 def register_edited(platform: Platform, report: EditReport, restated_by: str | None = None) -> int:
@@ -147,8 +174,13 @@ def register_edited(platform: Platform, report: EditReport, restated_by: str | N
     Raises
     ------
     StoreError
-        The gate refuses it.
+        The gate refuses it, or labels decided that may not be redistributed.
     """
+    if report.is_restricted:
+        raise StoreError(
+            f"{report.writer} is not registered: labels of perturbations decided about it, and "
+            "these may not be redistributed"
+        )
     if not report.passes:
         raise StoreError(f"{report.writer} does not pass the gate and is not registered")
     published = platform.reference.published
