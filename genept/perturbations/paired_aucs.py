@@ -111,6 +111,11 @@ def comparable(effects: Effects, test: Flags) -> bool:
         The labels.
     test
         Which perturbations were held out, shape (n_perturbations,).
+
+    Returns
+    -------
+    bool
+        Without it `ClassPairs.of` refuses.
     """
     pairs = effects.pairs_of(test)
     n = np.bincount(effects.column[pairs])

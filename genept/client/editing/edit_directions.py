@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.client.editing.edit_scores import DRAWS, FOLDS, Change, Vectors, hidden_genes
+from genept.client.editing.edit_scores import DRAWS, FOLDS, HiddenChange, Vectors, hidden_genes
 from genept.embeddings import KnownVectors
 from genept.perturbations import (
     LEAST_PERTURBATIONS,
@@ -81,7 +81,7 @@ class DirectionTask:
         pairs = self._training_pairs
         return float(pairs.mean(pairs.won(scores)[:, None])[0])
 
-    def change(self, before: Vectors, after: Vectors, random: np.random.Generator) -> Change:
+    def change(self, before: Vectors, after: Vectors, random: np.random.Generator) -> HiddenChange:
         """Change of the AUROC of the hidden perturbations, of which draws are made."""
         pairs = ClassPairs.of(self.effects, self.is_hidden)
         won = np.column_stack([pairs.won(self._hidden_scores(each)) for each in (before, after)])
@@ -91,7 +91,7 @@ class DirectionTask:
         )
         difference = float(new - old)
         # Mirrored at the difference: draws lie off centre, as in `genept.perturbations`.
-        return Change(float(new), difference, 2 * difference - (drawn[:, 1] - drawn[:, 0]))
+        return HiddenChange(float(new), difference, 2 * difference - (drawn[:, 1] - drawn[:, 0]))
 
     @cached_property
     def _training_pairs(self) -> ClassPairs:

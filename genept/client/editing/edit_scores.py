@@ -33,7 +33,7 @@ Vectors = Mapping[str, Matrix]
 """Vector of each gene, by Ensembl id."""
 
 
-class Change(NamedTuple):
+class HiddenChange(NamedTuple):
     """What editing did to the score of hidden genes.
 
     Parameters
@@ -63,7 +63,7 @@ class EditTask(Protocol):
     def score(self, vectors: Vectors, *, permuted: bool) -> float:
         """Score of the training genes out of their folds; or with permuted labels."""
 
-    def change(self, before: Vectors, after: Vectors, random: np.random.Generator) -> Change:
+    def change(self, before: Vectors, after: Vectors, random: np.random.Generator) -> HiddenChange:
         """Predict the hidden genes with the vectors before and after."""
 
 
@@ -130,7 +130,7 @@ class LabelledTask:
             scores.append(roc_auc_score(labels, out))
         return float(np.mean(scores))
 
-    def change(self, before: Vectors, after: Vectors, random: np.random.Generator) -> Change:
+    def change(self, before: Vectors, after: Vectors, random: np.random.Generator) -> HiddenChange:
         """Change of the AUROC of the hidden genes; draws are of these genes."""
         labels = self.is_positive[self.is_hidden]
         old, new = self._predicted(before), self._predicted(after)
@@ -142,7 +142,7 @@ class LabelledTask:
                     roc_auc_score(labels[rows], new[rows]) - roc_auc_score(labels[rows], old[rows])
                 )
         value = float(roc_auc_score(labels, new))
-        return Change(value, value - float(roc_auc_score(labels, old)), np.array(draws))
+        return HiddenChange(value, value - float(roc_auc_score(labels, old)), np.array(draws))
 
     def _predicted(self, vectors: Vectors) -> NDArray[np.float64]:
         x = _standardised([vectors[id_] for id_ in self.genes])
