@@ -74,6 +74,7 @@ def benchmarks(context: Context, platform: PlatformResource, **tables: StoredTab
     record_partitions(context, lake, SCORES, cells)
     further = [
         *chain.from_iterable(cells.values()),
+        *library.lineage_parts(of),
         *platform.costs(tables["gene_descriptions"]),
         *library.programs_of_spaces(lake, spaces, labels.properties),
     ]

@@ -1,5 +1,6 @@
 """What is meant to be used from outside this package."""
 
+from .cells import lineage_parts as lineage_parts
 from .cells import score_collection as score_collection
 from .cells import score_collections as score_collections
 from .input_tables import SpaceVectors as SpaceVectors

@@ -32,6 +32,7 @@ from .release_lookup import LATEST as LATEST
 from .release_lookup import Snippets as Snippets
 from .release_lookup import open_releases as open_releases
 from .release_lookup import resolve as resolve
+from .released_descriptions import ReleasedDescriptions as ReleasedDescriptions
 from .searching import TABLE_OF as TABLE_OF
 from .searching import Among as Among
 from .searching import SearchHits as SearchHits

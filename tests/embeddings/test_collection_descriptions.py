@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 import pytest
-from planted import MINILM, a_collection, ingest_parsed, numbered_reference, parsed_of
-from planted import embedded as random_vectors
+from described_cells import COLLECTION, IDS, REFERENCE, TYPES, described_cells, stored, text_vectors
+from planted import MINILM
 
 from genept.embeddings.collection_tables import CollectionTables
 from genept.embeddings.text_readings.collection_descriptions import (
@@ -12,73 +12,15 @@ from genept.embeddings.text_readings.collection_descriptions import (
     describe_collections,
     groupings,
 )
-from genept.embeddings.text_readings.description_inputs import GO_TERMS, describing_space
-from genept.schema.tables import TABLES
-from genept.storage import NewPart, Origin
+from genept.embeddings.text_readings.description_inputs import describing_space
 from genept.text import Space
 from genept.text.embedders import space_of
 from validation import undescribed_groups
 
-N_CELLS, N_GENES = 120, 90
-REFERENCE = numbered_reference(N_GENES)
-IDS = REFERENCE["ensembl_gene_id"].to_list()
-COLLECTION = a_collection("counts", kind="single_cell", id="planted-cells")
-TYPES = ("B cell", "T cell", "neuron")
-
-
-def stored(lake, name, columns, partition=()):
-    schema = TABLES[name].schema()
-    rows = pl.DataFrame(columns).sort(*TABLES[name].key).to_arrow()
-    rows = rows.select(schema.names).cast(schema)
-    origin = Origin((), {"rows": str(columns)})
-    return lake.assemble(
-        name, lake.build(f"test/{name}", origin, lambda: [NewPart(name, rows, partition)])
-    )
-
 
 @pytest.fixture
 def of(lake, monkeypatch):
-    """Cells of three types, each of which expresses ten genes more; terms and programs of them."""
-    rng = np.random.default_rng(0)
-    types = np.arange(N_CELLS) % 3
-    own = (np.arange(N_GENES)[None, :] // 10) == types[:, None]
-    parsed = parsed_of(
-        rng.poisson(np.where(own, 6.0, 1.0)),
-        REFERENCE["symbol"].to_list(),
-        [f"cell-{row:03d}" for row in range(N_CELLS)],
-        groups=[f"lane-{row % 4}" for row in range(N_CELLS)],
-        labels={"cell_type": [TYPES[kind] if at else None for at, kind in enumerate(types)],
-                "tissue": ["blood"] * N_CELLS},
-    )  # fmt: skip
-    parts = ingest_parsed(monkeypatch, lake, parsed, REFERENCE, COLLECTION)
-    members = [(f"process {number}", IDS[gene]) for number in range(9)
-               for gene in range(10 * number, 10 * number + 10)]  # fmt: skip
-    rows = [
-        {"task": GO_TERMS, "position": at, "input_id": gene, "ensembl_gene_id": gene,
-         "outcome": "ensembl_id", "label": name, "split": None, "is_member": None,
-         "fate": "scored"}
-        for at, (name, gene) in enumerate(members)
-    ]  # fmt: skip
-    programs = {
-        "space": MINILM.id, "program": [at // 10 for at in range(N_GENES)],
-        "ensembl_gene_id": IDS, "symbol": REFERENCE["symbol"].to_list(), "similarity": 1.0,
-    }  # fmt: skip
-    terms = {
-        "space": [MINILM.id], "program": [1], "kind": [GO_TERMS], "term": ["process 1"],
-        "n_program": [10], "n_term": [10], "n_shared": [10], "p": [0.0], "q": [0.0],
-    }  # fmt: skip
-    tables = {
-        name: lake.assemble(name, [parts[name]])
-        for name in ("observations", "gene_axis", "expression")
-    }
-    vectors = random_vectors(lake, MINILM, IDS)
-    tables |= {
-        "gene_embeddings": lake.assemble("gene_embeddings", [vectors]),
-        "gene_properties": stored(lake, "gene_properties", rows),
-        "gene_programs": stored(lake, "gene_programs", programs, (MINILM.id,)),
-        "program_terms": stored(lake, "program_terms", terms, (MINILM.id,)),
-    }
-    return CollectionTables(lake, tables, [COLLECTION], [MINILM])
+    return described_cells(lake, monkeypatch)
 
 
 def test_every_group_is_described_once(of):
@@ -108,13 +50,7 @@ def test_what_is_not_read_does_not_build_it_anew(of, monkeypatch):
 
 
 def test_labels_are_read_where_the_model_of_the_space_is_here(of):
-    vectors = of.lake.read_arrow(of.tables["gene_embeddings"].part(MINILM.id))
-    at = {gene: row for row, gene in enumerate(vectors["ensembl_gene_id"].to_pylist())}
-    matrix = np.array(vectors["embedding"].to_pylist(), np.float32)
-    own = {
-        name: matrix[[at[gene] for gene in IDS[10 * kind : 10 * kind + 10]]].mean(axis=0)
-        for kind, name in enumerate(TYPES)
-    }
+    own = text_vectors(of)
     asked = []
 
     def embed(texts):

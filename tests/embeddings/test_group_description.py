@@ -9,7 +9,7 @@ from genept.embeddings.text_readings.group_description import (
     FEWEST,
     GroupDescription,
 )
-from genept.embeddings.text_readings.group_effects import group_effects, observation_effects
+from genept.embeddings.text_readings.group_effects import compare_groups, compare_observation
 from genept.embeddings.text_readings.group_statements import Vocabulary, describe_groups
 from genept.embeddings.text_readings.label_meanings import LabelQuery
 
@@ -45,7 +45,7 @@ def vocabulary() -> Vocabulary:
 
 
 def described(group_of: np.ndarray, strength: float = 8.0) -> list[GroupDescription]:
-    effects = group_effects([expression(strength)], group_of.astype(np.intp), "counts", 2)
+    effects = compare_groups([expression(strength)], group_of.astype(np.intp), "counts", 2)
     return describe_groups(effects, vocabulary(), "made-up", "cell_type", GROUPS)
 
 
@@ -77,7 +77,7 @@ def test_where_nothing_stands_out_the_paragraph_says_so() -> None:
 
 
 def test_without_a_label_the_paragraph_says_that_its_name_is_not_known() -> None:
-    effects = group_effects([expression()], np.arange(N) % 2, "counts", 2)
+    effects = compare_groups([expression()], np.arange(N) % 2, "counts", 2)
     words = vocabulary()
     flat = Vocabulary(
         IDS, words.symbols, words.go_terms, words.programs.clear(), {}, words.labels,
@@ -105,7 +105,7 @@ def test_a_group_needs_enough_observations_and_others(first: int, outcome: str) 
 def test_a_single_observation_that_is_asked_for_is_described() -> None:
     alone = expression(2.0).tolil()
     alone[4, :12] = 9
-    effects = observation_effects([sp.csr_matrix(alone)], 4, N, "counts")
+    effects = compare_observation([sp.csr_matrix(alone)], 4, N, "counts")
     (it,) = describe_groups(effects, vocabulary(), "made-up", "observation", ["c4"], fewest=1)
     assert it.outcome == "described"
     assert all(gene.q is None for gene in it.of("gene"))

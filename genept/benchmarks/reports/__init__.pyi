@@ -1,6 +1,5 @@
 """What is meant to be used from outside this package."""
 
-from .leaderboard_figures import ReportFigure as ReportFigure
 from .leaderboard_figures import ablation_figure as ablation_figure
 from .leaderboard_figures import cells_in_words as cells_in_words
 from .leaderboard_figures import deciding_scores as deciding_scores
@@ -15,3 +14,4 @@ from .model_comparison import publishers_tests as publishers_tests
 from .model_comparison import text_gains as text_gains
 from .model_comparison import unavailable_in_words as unavailable_in_words
 from .plots import frontier as frontier
+from .report_figure import ReportFigure as ReportFigure

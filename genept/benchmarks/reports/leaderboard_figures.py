@@ -3,13 +3,14 @@
 Drawing is in `plots`; what decides, and its controls, in `genept.benchmarks.task_scores`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 import polars as pl
 
 from genept.benchmarks.cells import TASK as CELL_TYPES
 from genept.benchmarks.reports import plots
+from genept.benchmarks.reports.expression_figures import lineage_figure, program_figures
+from genept.benchmarks.reports.report_figure import MOST_SHOWN, Read, ReportFigure
 from genept.benchmarks.task_scores import (
     MASKED,
     ablations,
@@ -23,33 +24,6 @@ from genept.benchmarks.task_scores import (
 )
 from genept.benchmarks.vector_costs import per_point
 from genept.text import Recipe
-
-Read = Callable[[str], pl.DataFrame]
-"""Rows of a published table; a frame without columns if the release has none."""
-
-MOST_SHOWN = 6
-"""Pictures of one kind on the page, which everybody loads; the tables hold the others."""
-SYMBOLS_SHOWN = 3
-
-
-@dataclass(frozen=True)
-class ReportFigure:
-    """A picture with its title, and what it shows in words.
-
-    Parameters
-    ----------
-    name
-        For a file name: small letters and hyphens.
-    title, words
-        Title of the figure, and sentences that state its results.
-    png
-        The picture.
-    """
-
-    name: str
-    title: str
-    words: str
-    png: bytes
 
 
 def deciding_scores(read: Read) -> pl.DataFrame:
@@ -99,7 +73,8 @@ def report_figures(read: Read, recipes: Mapping[str, Recipe]) -> Iterator[Report
         yield from ablation_figure(comparisons, recipes)
     yield from _costs(read("benchmark_results"), scores)
     yield from _confusions(read("benchmark_confusions"))
-    yield from _programs(read)
+    yield from lineage_figure(read("benchmark_results"))
+    yield from program_figures(read)
 
 
 def cells_in_words(comparisons: pl.DataFrame) -> list[str]:
@@ -264,37 +239,3 @@ def _confusions(counted: pl.DataFrame) -> Iterator[ReportFigure]:
         title = f"{task}, {dataset}: {name}"
         file = f"confusion-{task}-{dataset}-{name}".replace("/", "-").replace(":", "-")
         yield ReportFigure(file, title, f"{words}.", plots.confusion(rows, title))
-
-
-def _programs(read: Read) -> Iterator[ReportFigure]:
-    active, members, terms = (
-        read(name) for name in ("program_activity", "gene_programs", "program_terms")
-    )
-    if not active.width or not members.width:
-        return
-    of_all = active.partition_by(["collection_id", "space"], maintain_order=True)
-    in_first_space = {rows["collection_id"][0]: rows for rows in reversed(of_all)}
-    for rows in list(in_first_space.values())[::-1][:MOST_SHOWN]:
-        space, collection = rows.select("space", "collection_id").row(0)
-        names = program_names(members.filter(space=space), terms, space)
-        title = f"Gene programs of {space} in {collection}"
-        top = rows.sort("activity", descending=True).head(5)
-        words = "Most active: " + "; ".join(
-            f"{names[program]} in {kind}"
-            for program, kind in top.select("program", "cell_type").iter_rows()
-        )
-        file = f"programs-{collection}-{space}".replace("/", "-")
-        yield ReportFigure(file, title, f"{words}.", plots.program_map(rows, names, title))
-
-
-def program_names(members: pl.DataFrame, terms: pl.DataFrame, space: str) -> dict[int, str]:
-    """Title of each program: its most significant term, and the genes nearest to its mean."""
-    nearest = members.sort(["similarity", "symbol"], descending=[True, False])
-    symbols = nearest.group_by("program").agg(pl.col("symbol").head(SYMBOLS_SHOWN))
-    named = {number: ", ".join(few) for number, few in symbols.iter_rows()}
-    if terms.width:
-        ordered = terms.filter(space=space).sort("p", "term")
-        surest = ordered.unique("program", keep="first", maintain_order=True)
-        for number, term in surest.select("program", "term").iter_rows():
-            named[number] = f"{term[:44]} ({named[number]})"
-    return named

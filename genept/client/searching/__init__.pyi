@@ -2,6 +2,7 @@
 
 from .profile_generation import TextProfile as TextProfile
 from .profile_generation import generate_for_text as generate_for_text
+from .released_expression import ReleasedExpression as ReleasedExpression
 from .search import TABLE_OF as TABLE_OF
 from .search import Among as Among
 from .search import SearchHits as SearchHits

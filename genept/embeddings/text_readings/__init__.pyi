@@ -1,16 +1,24 @@
 """What is meant to be used from outside this package."""
 
+from .collection_descriptions import DESCRIBED_BY as DESCRIBED_BY
 from .collection_descriptions import TABLE as TABLE
 from .collection_descriptions import describe_collection as describe_collection
 from .collection_descriptions import describe_collections as describe_collections
+from .collection_descriptions import describe_label as describe_label
+from .collection_descriptions import groupings as groupings
+from .collection_descriptions import located_expression as located_expression
+from .collection_descriptions import rows_of as rows_of
+from .description_inputs import DescriptionInputs as DescriptionInputs
+from .description_inputs import read_description_inputs as read_description_inputs
 from .generated_profiles import GeneratedProfile as GeneratedProfile
 from .generated_profiles import generate_profile as generate_profile
 from .generated_profiles import profile_similarity as profile_similarity
 from .group_description import GroupDescription as GroupDescription
 from .group_description import Statement as Statement
 from .group_effects import GroupEffects as GroupEffects
-from .group_effects import group_effects as group_effects
-from .group_effects import observation_effects as observation_effects
+from .group_effects import compare_groups as compare_groups
+from .group_effects import compare_observation as compare_observation
+from .group_effects import drawn as drawn
 from .group_statements import Vocabulary as Vocabulary
 from .group_statements import describe_groups as describe_groups
 from .group_terms import GeneSets as GeneSets

@@ -6,7 +6,7 @@ What is read from the lake, and when it is built anew. How a group is described 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -16,21 +16,21 @@ import scipy.sparse as sp
 
 from genept.datasources import Collection
 from genept.embeddings.collection_tables import CollectionTables
-from genept.embeddings.expression import expression_blocks
+from genept.embeddings.expression import Block, expression_blocks
 from genept.embeddings.representations import LABELS
 from genept.embeddings.text_readings.description_inputs import (
     DescriptionInputs,
-    description_inputs,
+    read_description_inputs,
 )
 from genept.embeddings.text_readings.group_description import GroupDescription
-from genept.embeddings.text_readings.group_effects import group_effects
+from genept.embeddings.text_readings.group_effects import compare_groups
 from genept.embeddings.text_readings.group_statements import describe_groups
 from genept.schema.tables import TABLES
-from genept.storage import NewPart, Origin, Part, sha256_of
+from genept.storage import Lake, NewPart, Origin, Part, sha256_of
 
 TABLE: Final = "observation_descriptions"
 
-_CODE: Final = (
+DESCRIBED_BY: Final = (
     "genept.embeddings.pooling",
     "genept.embeddings.text_readings.collection_descriptions",
     "genept.embeddings.text_readings.description_inputs",
@@ -43,6 +43,8 @@ _CODE: Final = (
     "genept.embeddings.text_readings.readings",
     "genept.schema.tables",
 )
+"""Modules that decide what descriptions say, for the origin of what is made of them."""
+
 _LIBRARIES: Final = ("numpy", "scipy")
 
 
@@ -74,7 +76,7 @@ def describe_label(
     grouping: str,
     labels: pl.Series,
     axis: pl.DataFrame,
-    blocks: Iterator[sp.csr_matrix],
+    blocks: Iterable[sp.csr_matrix],
 ) -> list[GroupDescription]:
     """Describe the groups that the values of one label make.
 
@@ -99,7 +101,7 @@ def describe_label(
     values = labels.drop_nulls().unique().sort().to_list()
     number = {value: at for at, value in enumerate(values)}
     group_of = np.array([number.get(value, -1) for value in labels], np.intp)
-    effects = group_effects(blocks, group_of, unit, len(values))
+    effects = compare_groups(blocks, group_of, unit, len(values))
     symbols = dict(axis.select("ensembl_gene_id", "symbol").iter_rows())
     genes = axis["ensembl_gene_id"].to_list()
     vocabulary = inputs.vocabulary(collection, grouping, values, genes, symbols)
@@ -122,7 +124,7 @@ def describe_collection(of: CollectionTables, collection: Collection) -> list[Pa
     list of Part
         Its part of table `observation_descriptions`; none if no label makes groups.
     """
-    return _described(of, collection, description_inputs(of))
+    return _described(of, collection, read_description_inputs(of))
 
 
 def describe_collections(of: CollectionTables) -> dict[str, list[Part]]:
@@ -138,7 +140,7 @@ def describe_collections(of: CollectionTables) -> dict[str, list[Part]]:
     dict of str to list of Part
         Parts by id of the collection.
     """
-    known = description_inputs(of)
+    known = read_description_inputs(of)
     return {it.id: _described(of, it, known) for it in of.ingested()}
 
 
@@ -156,25 +158,16 @@ def _described(
     hashes = {"observations": table.sha256, "axis": axis.sha256}
     hashes |= {"expression": sha256_of([part.sha256 for part in shards])}
     settings = {"unit": collection.unit, "space": space}
-    origin = Origin(_CODE, inputs | hashes, settings, _LIBRARIES)
+    origin = Origin(DESCRIBED_BY, inputs | hashes, settings, _LIBRARIES)
 
     def compute() -> list[NewPart]:
-        genes = lake.read(axis, ["gene_index", "ensembl_gene_id", "symbol"]).sort("gene_index")
-        ids = [
-            id_
-            for part in shards
-            for block, _ in expression_blocks(lake, part, axis.rows)
-            for id_ in block
-        ]
-        in_order = pl.DataFrame({"observation_id": ids}).join(
-            observations, on="observation_id", how="left", maintain_order="left"
-        )
+        in_order, genes, blocks = located_expression(lake, table, axis, shards)
         rows = [
             row
             for grouping in groupings(observations)
             for it in describe_label(
-                read_inputs(), collection.id, collection.unit, grouping, in_order[grouping], genes,
-                (block for part in shards for _, block in expression_blocks(lake, part, axis.rows)),
+                read_inputs(), collection.id, collection.unit,
+                grouping, in_order[grouping], genes, blocks(),
             )
             for row in it.rows(space or None)
         ]  # fmt: skip
@@ -183,8 +176,54 @@ def _described(
     return lake.build(f"descriptions/groups/{collection.id}", origin, compute)
 
 
-def rows_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Rows of table `observation_descriptions`, in order of its key."""
+def located_expression(
+    lake: Lake, table: Part, axis: Part, shards: Sequence[Part]
+) -> tuple[pl.DataFrame, pl.DataFrame, Callable[[], Iterator[sp.csr_matrix]]]:
+    """Read a collection's labels in the order of its expression, which is read block by block.
+
+    Parameters
+    ----------
+    lake
+        Where the tables are stored.
+    table, axis, shards
+        The collection's parts of tables `observations`, `gene_axis` and `expression`.
+
+    Returns
+    -------
+    observations : DataFrame
+        Ids and labels, in the order of the blocks.
+    genes : DataFrame
+        Columns ``ensembl_gene_id`` and ``symbol``, in the order of the axis.
+    blocks : callable
+        Returns an iterator over observations × genes, each time it is called.
+    """
+    genes = lake.read(axis, ["gene_index", "ensembl_gene_id", "symbol"]).sort("gene_index")
+    observations = lake.read(table, ["observation_id", *LABELS])
+
+    def located() -> Iterator[Block]:
+        for part in shards:
+            yield from expression_blocks(lake, part, axis.rows)
+
+    ids = [id_ for block, _ in located() for id_ in block]
+    in_order = pl.DataFrame({"observation_id": ids}).join(
+        observations, on="observation_id", how="left", maintain_order="left"
+    )
+    return in_order, genes, lambda: (block for _, block in located())
+
+
+def rows_of(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Rows of table `observation_descriptions`, in order of its key.
+
+    Parameters
+    ----------
+    rows
+        As `GroupDescription.rows` returns them.
+
+    Returns
+    -------
+    pa.Table
+        As the table declares it.
+    """
     key = TABLES[TABLE].key
     ordered = sorted(rows, key=lambda row: tuple(row[column] for column in key))
     return pa.Table.from_pylist(ordered, schema=TABLES[TABLE].schema())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -19,7 +20,7 @@ from genept.embeddings.text_readings.group_statements import Vocabulary
 from genept.embeddings.text_readings.label_meanings import LabelQuery, Ontology, label_queries
 from genept.embeddings.text_readings.lineages import Lineages
 from genept.embeddings.text_readings.readings import text_similarity
-from genept.storage import Lake, Part, sha256_of
+from genept.storage import sha256_of
 from genept.text import Space
 
 SPACE: Final = "minilm-l6-v2/name-go"
@@ -33,7 +34,7 @@ Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 @dataclass
 class DescriptionInputs:
-    """What is known of genes and of names, for collections and groups of any kind.
+    """What groups are described in, whatever the collection.
 
     Parameters
     ----------
@@ -56,6 +57,26 @@ class DescriptionInputs:
     embed: Embed | None
     ontology: Ontology
     _embedded: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        properties: pl.DataFrame,
+        programs: Sequence[pl.DataFrame],
+        terms: Sequence[pl.DataFrame],
+        vectors: tuple[Sequence[str], NDArray[np.float32]] | None,
+        embed: Embed | None,
+        ontology: Ontology,
+    ) -> DescriptionInputs:
+        """Of rows of tables `gene_properties`, and `gene_programs`, `program_terms` of a space."""
+        number = pl.col("program").cast(pl.String)
+        members = [pl.DataFrame(schema={"ensembl_gene_id": pl.String, "name": pl.String})]
+        members += [rows.select("ensembl_gene_id", name=number) for rows in programs]
+        named: dict[str, str] = {}
+        for rows in terms:
+            for program, term in rows.sort("program", "p", "term").select(number, "term").rows():
+                named.setdefault(program, term)
+        return cls(go_members(properties), pl.concat(members), named, vectors, embed, ontology)
 
     def vocabulary(
         self,
@@ -106,56 +127,74 @@ def describing_space(of: CollectionTables) -> Space | None:
     return next((space for space in texts if space.id == SPACE), texts[0] if texts else None)
 
 
-def description_inputs(
+def read_description_inputs(
     of: CollectionTables,
 ) -> tuple[Callable[[], DescriptionInputs], dict[str, str], str]:
-    """What groups are described in: read once it is needed, content hashes, id of the space."""
+    """Find what groups are described in.
+
+    Parameters
+    ----------
+    of
+        Tables `gene_properties` and `gene_embeddings`; `gene_programs` and `program_terms` where
+        programs are wanted.
+
+    Returns
+    -------
+    inputs : callable
+        Reads them when it is called first.
+    hashes : dict of str to str
+        Of their content.
+    space : str
+        Id of the space of programs and labels; empty if there is none.
+    """
     lake, space = of.lake, describing_space(of)
-    properties = lake.read(of.tables["gene_properties"]).filter(task=GO_TERMS)
-    go_terms = properties.select(name="label", ensembl_gene_id="ensembl_gene_id").drop_nulls()
-    go_terms = go_terms.unique().sort(pl.all())
+    properties = lake.read(of.tables["gene_properties"])
+    hashes = {
+        "go_terms": sha256_of(go_members(properties).write_csv()),
+        "ontology": of.ontology_version,
+    }
     of_space = {
-        name: of.tables[name].matching(space.id) if space else []
+        name: of.tables[name].matching(space.id) if space and name in of.tables else []
         for name in ("gene_embeddings", "gene_programs", "program_terms")
     }
-    inputs = {name: sha256_of([it.sha256 for it in parts]) for name, parts in of_space.items()}
-    inputs |= {"go_terms": sha256_of(go_terms.write_csv()), "ontology": of.ontology_version}
-    read: list[DescriptionInputs] = []
+    hashes |= {name: sha256_of([it.sha256 for it in parts]) for name, parts in of_space.items()}
 
+    @cache
     def read_once() -> DescriptionInputs:
-        if not read:
-            read.append(
-                DescriptionInputs(
-                    go_terms,
-                    *_programs(lake, of_space["gene_programs"], of_space["program_terms"]),
-                    _vectors(lake, of_space["gene_embeddings"]),
-                    of.embed_names(space) if space else None,
-                    of.ontology(),
-                )
-            )
-        return read[0]
+        vectors = [
+            lake.read_arrow(part, ["ensembl_gene_id", "embedding"])
+            for part in of_space["gene_embeddings"]
+        ]
+        programs, terms = (
+            [lake.read(part) for part in of_space[name]]
+            for name in ("gene_programs", "program_terms")
+        )
+        return DescriptionInputs.of(
+            properties,
+            programs,
+            terms,
+            (vectors[0]["ensembl_gene_id"].to_pylist(), embedding_matrix(vectors[0]))
+            if vectors
+            else None,
+            of.embed_names(space) if space else None,
+            of.ontology(),
+        )
 
-    return read_once, inputs, space.id if space else ""
-
-
-def _programs(
-    lake: Lake, members: Sequence[Part], terms: Sequence[Part]
-) -> tuple[pl.DataFrame, dict[str, str]]:
-    """Genes of each program, and the term that most surely describes it."""
-    number = pl.col("program").cast(pl.String)
-    empty = pl.DataFrame(schema={"name": pl.String, "ensembl_gene_id": pl.String})
-    frames = [lake.read(part).select("ensembl_gene_id", name=number) for part in members]
-    genes = pl.concat([empty, *(it.select(empty.columns) for it in frames)])
-    named: dict[str, str] = {}
-    for part in terms:
-        rows = lake.read(part).sort("program", "p", "term").select(number, "term")
-        for program, term in rows.iter_rows():
-            named.setdefault(program, term)
-    return genes, named
+    return read_once, hashes, space.id if space else ""
 
 
-def _vectors(lake: Lake, parts: Sequence[Part]) -> tuple[list[str], NDArray[np.float32]] | None:
-    if not parts:
-        return None
-    table = lake.read_arrow(parts[0], ["ensembl_gene_id", "embedding"])
-    return table["ensembl_gene_id"].to_pylist(), embedding_matrix(table)
+def go_members(properties: pl.DataFrame) -> pl.DataFrame:
+    """Terms of the Gene Ontology and their genes.
+
+    Parameters
+    ----------
+    properties
+        Table `gene_properties`.
+
+    Returns
+    -------
+    pl.DataFrame
+        Columns ``name`` and ``ensembl_gene_id``, each row once, in order.
+    """
+    members = properties.filter(task=GO_TERMS).select("ensembl_gene_id", name="label")
+    return members.drop_nulls().unique().sort("name", "ensembl_gene_id")

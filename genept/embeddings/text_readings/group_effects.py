@@ -25,7 +25,7 @@ FEWEST_EXPRESSING: Final = 3
 """Observations in which a gene must not be zero, also where that is a larger share."""
 
 SAMPLED: Final = 1000
-"""Observations, evenly spread over the collection, from which correlations of genes are known."""
+"""Observations, drawn from the collection, from which correlations of genes are known."""
 
 _SMALLEST: Final = 1e-9
 
@@ -88,7 +88,7 @@ def weights_of(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
     return expression if unit == "zscore" else expression_weights(expression, unit)
 
 
-def group_effects(
+def compare_groups(
     blocks: Iterable[sp.csr_matrix], group_of: NDArray[np.intp], unit: str, n_groups: int
 ) -> GroupEffects:
     """Compare every group of observations with all other observations.
@@ -115,7 +115,7 @@ def group_effects(
         The blocks hold another number of observations than `group_of`.
     """
     total = len(group_of)
-    step = max(1, -(-total // SAMPLED))
+    chosen = drawn(total, SAMPLED)
     sums: list[Floats] = []
     sampled: list[NDArray[np.float32]] = []
     start = 0
@@ -130,14 +130,14 @@ def group_effects(
         nonzero = np.asarray(weights.getnnz(axis=0), float)[None, :]
         added.append(nonzero)
         sums = [old + new for old, new in zip(sums, added, strict=True)] if sums else added
-        sampled.append(weights[np.flatnonzero(rows % step == 0)].toarray().astype(np.float32))
+        sampled.append(weights[np.flatnonzero(np.isin(rows, chosen))].toarray().astype(np.float32))
         start += block.shape[0]
     if start != total or not sums:
         raise ValueError(f"{start} observations, and {total} that have a group")
-    return _compared(sums, np.concatenate(sampled), group_of, step, n_groups)
+    return _compared(sums, np.concatenate(sampled), group_of, chosen, n_groups)
 
 
-def observation_effects(
+def compare_observation(
     blocks: Iterable[sp.csr_matrix], number: int, total: int, unit: str
 ) -> GroupEffects:
     """Compare one observation with the rest of its collection: a group of one.
@@ -160,7 +160,27 @@ def observation_effects(
     """
     group_of = np.full(total, -1, np.intp)
     group_of[number] = 0
-    return group_effects(blocks, group_of, unit, 1)
+    return compare_groups(blocks, group_of, unit, 1)
+
+
+def drawn(total: int, at_most: int) -> NDArray[np.intp]:
+    """Draw observations, always the same of as many.
+
+    Parameters
+    ----------
+    total
+        Number of observations.
+    at_most
+        How many to draw.
+
+    Returns
+    -------
+    NDArray of intp
+        Their numbers, in order; all where there are no more.
+    """
+    if total <= at_most:
+        return np.arange(total)
+    return np.sort(np.random.default_rng(0).choice(total, at_most, replace=False))
 
 
 def _membership(group_of: NDArray[np.intp], n_groups: int) -> sp.csr_matrix:
@@ -176,7 +196,7 @@ def _compared(
     sums: list[Floats],
     sampled: NDArray[np.float32],
     group_of: NDArray[np.intp],
-    step: int,
+    chosen: NDArray[np.intp],
     n_groups: int,
 ) -> GroupEffects:
     total = len(group_of)
@@ -194,7 +214,7 @@ def _compared(
         z = np.where(error > _SMALLEST, difference / error, np.where(np.isnan(error), np.nan, 0.0))
     return GroupEffects(
         genes, sizes, total, difference / spread, z,
-        _residuals(sampled[:, genes], group_of[::step], inside.mean, first[-1] / total),
+        _residuals(sampled[:, genes], group_of[chosen], inside.mean, first[-1] / total),
     )  # fmt: skip
 
 

@@ -158,7 +158,7 @@ def inflation(sets: GeneSets, residuals: NDArray[np.float32]) -> Floats:
     return np.asarray(np.maximum(summed.var(axis=1) / np.maximum(squares, _SMALLEST), 1.0))
 
 
-def score_sets(effects: GroupEffects, sets: GeneSets) -> SetScores:
+def score_sets(effects: GroupEffects, sets: GeneSets, inflated: Floats | None = None) -> SetScores:
     """Test every set in every group.
 
     Parameters
@@ -167,6 +167,8 @@ def score_sets(effects: GroupEffects, sets: GeneSets) -> SetScores:
         Differences of the groups from the rest.
     sets
         Sets of the same measured genes.
+    inflated
+        Their `inflation`, where it is known already.
 
     Returns
     -------
@@ -189,7 +191,7 @@ def score_sets(effects: GroupEffects, sets: GeneSets) -> SetScores:
     spread = centred.std(axis=1, keepdims=True) * np.sqrt(
         np.maximum(squares - total**2 / n, 0) * n / max(n - 1, 1)
     )
-    larger = np.sqrt(inflation(sets, effects.residuals))
+    larger = np.sqrt(inflation(sets, effects.residuals) if inflated is None else inflated)
     z = np.divide(summed, spread * larger, out=np.zeros(shape), where=spread > _SMALLEST)
     q = np.array([false_discovery_control(each) for each in norm.sf(z)])
     return SetScores(z, summed / np.maximum(total, _SMALLEST), q)

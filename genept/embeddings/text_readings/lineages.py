@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genept.embeddings.text_readings.group_effects import GroupEffects
-from genept.embeddings.text_readings.group_terms import GeneSets, score_sets
+from genept.embeddings.text_readings.group_terms import GeneSets, inflation, score_sets
 from genept.embeddings.text_readings.label_meanings import LabelQuery, Ontology, declared_terms
 
 Floats = NDArray[np.float64]
@@ -34,7 +34,7 @@ PREFIXES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Ontologies that name the values of a label."""
 
-DRAWS: Final = 20
+DRAWS: Final = 100
 """Times that genes are shuffled."""
 
 RESAMPLES: Final = 1000
@@ -134,12 +134,25 @@ class LineageBar:
     shuffled: Floats
     n_terms: int
 
-    def interval(self, values: Floats) -> tuple[float, float, float]:
-        """Mean over groups, and its 95 % bootstrap interval over groups."""
-        of_group = values if values.ndim == 1 else values.mean(axis=1)
-        drawn = np.random.default_rng(0).integers(0, len(of_group), (RESAMPLES, len(of_group)))
-        low, high = np.quantile(of_group[drawn].mean(axis=1), [0.025, 0.975])
-        return float(of_group.mean()), float(low), float(high)
+    @property
+    def scores(self) -> dict[str, tuple[float, float, float]]:
+        """Means over groups, with 95 % intervals: of what is in ``own``, ``others``, ``shuffled``.
+
+        Intervals of the first two are bootstrapped over groups; of ``shuffled`` it is where 95 %
+        of the draws are.
+        """
+        n = len(self.auroc)
+        drawn = np.random.default_rng(0).integers(0, n, (RESAMPLES, n))
+        means = {
+            "own": (self.auroc, self.auroc[drawn].mean(axis=1)),
+            "others": (self.others, self.others[drawn].mean(axis=1)),
+            "shuffled": (self.shuffled, self.shuffled.mean(axis=0)),
+        }
+        scores: dict[str, tuple[float, float, float]] = {}
+        for name, (values, of_draws) in means.items():
+            low, high = np.quantile(of_draws, [0.025, 0.975])
+            scores[name] = (float(values.mean()), float(low), float(high))
+        return scores
 
 
 def lineage_bar(
@@ -171,8 +184,9 @@ def lineage_bar(
     if len(defined) < 2:
         return None
     rng = np.random.default_rng(seed)
-    z = score_sets(effects, sets).z[defined]
-    drawn = [score_sets(effects.shuffled(rng), sets).z[defined] for _ in range(DRAWS)]
+    inflated = inflation(sets, effects.residuals)
+    z = score_sets(effects, sets, inflated).z[defined]
+    drawn = [score_sets(effects.shuffled(rng), sets, inflated).z[defined] for _ in range(DRAWS)]
     of_others = [np.roll(z, shift, axis=0) for shift in range(1, len(z))]
     return LineageBar(
         tuple(labels[int(at)] for at in defined),

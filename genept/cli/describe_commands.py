@@ -1,0 +1,134 @@
+"""`genept describe cells|samples`: what the observations of a collection are, in words.
+
+How descriptions are made is in docs/text_and_expression.md.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+from rich.markup import escape
+
+from genept.cli.output_files import write_table
+from genept.client import LATEST, ReleasedDescriptions
+from genept.common import StoreError, console, open_console, plain_table, visible
+
+describe = typer.Typer(
+    no_args_is_help=True, help="Cells and samples in words: what they are by their expression."
+)
+answer = open_console(soft_wrap=True)
+KINDS = {"gene": "gene", "go_term": "GO term", "program": "program", "label": "label"}
+
+OfCollection = Annotated[str, typer.Argument(help="Id of a collection of the release.")]
+By = Annotated[
+    str | None,
+    typer.Option(help="Label whose values are described, such as cell_type; by default all."),
+]
+OneGroup = Annotated[str | None, typer.Option(help="Only this value of the label.")]
+OneId = Annotated[str | None, typer.Option(help="Describe this one instead of groups, by its id.")]
+InSpace = Annotated[
+    str | None,
+    typer.Option(help="Space of gene programs and of texts; by default that of the release."),
+]
+OfRelease = Annotated[str, typer.Option(help="Id of a release.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print rows as JSON, one per line.")]
+ToFile = Annotated[
+    Path | None, typer.Option(help="Write rows to this file: .parquet, or .csv without lists.")
+]
+
+
+@describe.command()
+def cells(
+    collection: OfCollection,
+    by: By = None,
+    group: OneGroup = None,
+    observation: OneId = None,
+    space: InSpace = None,
+    release: OfRelease = LATEST,
+    as_json: AsJson = False,
+    out: ToFile = None,
+) -> None:
+    """Describe the cell types of a collection, or one cell with the cells nearest to it."""
+    _describe("cells", collection, by, group, observation, space, release, as_json, out)
+
+
+@describe.command()
+def samples(
+    collection: OfCollection,
+    by: By = None,
+    group: OneGroup = None,
+    observation: OneId = None,
+    space: InSpace = None,
+    release: OfRelease = LATEST,
+    as_json: AsJson = False,
+    out: ToFile = None,
+) -> None:
+    """Describe the tissues or diagnoses of bulk samples, or one sample."""
+    _describe("samples", collection, by, group, observation, space, release, as_json, out)
+
+
+def _describe(
+    among: str,
+    collection: str,
+    by: str | None,
+    group: str | None,
+    observation: str | None,
+    space: str | None,
+    release: str,
+    as_json: bool,
+    out: Path | None,
+) -> None:
+    if observation is not None and (by or group):
+        raise StoreError("--observation describes one by itself: leave --by and --group out")
+    with console.status(f"describing {collection}"):
+        released = ReleasedDescriptions(collection, among=among, release=release)
+        if observation is None:
+            rows = released.groups(by, group, space=space)
+        else:
+            rows = released.observation(observation, space=space)
+    if out is not None:
+        write_table(rows if out.suffix == ".parquet" else _without_lists(rows), out)
+        console.print(f"{rows.height:,} rows are in {out}", markup=False)
+    elif as_json:
+        for row in rows.iter_rows(named=True):
+            typer.echo(json.dumps(row))
+    else:
+        _print(rows)
+
+
+def _without_lists(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(
+        pl.col("genes").list.join("; "), pl.col("weights").cast(pl.List(pl.String)).list.join("; ")
+    )
+
+
+def _print(rows: pl.DataFrame) -> None:
+    paragraphs = rows.filter(kind="paragraph")
+    if paragraphs.is_empty():
+        answer.print("no label of this collection makes groups: describe one --observation")
+    for text in paragraphs["text"]:
+        answer.print(visible(text), markup=False)
+        answer.print()
+    if paragraphs.height == 1:
+        answer.print(_evidence(rows.filter(pl.col("kind") != "paragraph")), soft_wrap=False)
+
+
+def _evidence(rows: pl.DataFrame) -> object:
+    """Every statement of one group, with its genes."""
+    shown = (
+        (
+            KINDS[row["kind"]],
+            escape(visible(row["name"])),
+            escape(visible(row["id"] or "")),
+            f"{row['effect']:+.2f}",
+            "" if row["q"] is None else f"{row['q']:.1g}",
+            escape(visible(", ".join(row["genes"]))),
+        )
+        for kind in KINDS
+        for row in rows.filter(kind=kind).sort("rank").iter_rows(named=True)
+    )
+    return plain_table("kind", "name", "id", "effect (SD)", "q", "genes", rows=shown)
