@@ -85,6 +85,20 @@ def test_scaled_sparse_expression_is_that_of_the_dense_matrix() -> None:
     assert not z[:, 3].any()
 
 
+def test_of_a_gene_that_hardly_any_observation_expresses_nothing_is_said() -> None:
+    counts, codes, texts, similarity = planted()
+    rare = counts.toarray()
+    rare[:, 5] = np.arange(N) < 2
+    rare[:, 6] = np.arange(N) < 3
+    of = profiles_of(csr_matrix(rare), codes, texts, similarity, list(range(N_TYPES)))
+    profile = generate_profile(of, texts[0], similarity[:, 0])
+    for values in (profile.deviation, profile.error, profile.expected, profile.low, profile.high):
+        assert np.isnan(values[5])
+        assert np.isfinite(values[6])
+    near = profile_similarity(of, profile.deviation, csr_matrix(rare))
+    assert np.isfinite(near).all()
+
+
 def test_z_scores_keep_their_sign() -> None:
     values = np.random.default_rng(0).normal(size=(50, 8))
     scale = GeneScale.of(csr_matrix(values), "zscore")

@@ -3,7 +3,7 @@
 Annotation by neighbours, clustering and mixing are in `genept.benchmarks.cells.cell_types`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from genept.benchmarks.cells.cell_types import (
     random_split,
 )
 from genept.benchmarks.cells.expression_control import COMPONENTS, expression_pca
+from genept.benchmarks.cells.left_out_scores import LEFT_OUT, left_out_rows
 from genept.benchmarks.cells.types_by_genes import TextInputs, reading_rows
 from genept.benchmarks.cells.zero_shot import ZERO_SHOT, zero_shot_rows
 from genept.benchmarks.input_tables import LIBRARIES
@@ -96,6 +97,8 @@ _CODE: Final = (
     "genept.benchmarks.cells.cell_task",
     "genept.benchmarks.cells.cell_types",
     "genept.benchmarks.cells.expression_control",
+    "genept.benchmarks.cells.left_out_scores",
+    "genept.benchmarks.cells.left_out_types",
     "genept.benchmarks.cells.types_by_genes",
     "genept.benchmarks.cells.zero_shot",
     "genept.benchmarks.influence",
@@ -105,6 +108,8 @@ _CODE: Final = (
     "genept.embeddings.pooling",
     "genept.embeddings.text_readings.label_meanings",
     "genept.embeddings.text_readings.readings",
+    "genept.embeddings.text_readings.text_maps",
+    "genept.embeddings.text_readings.type_profiles",
     "genept.schema.tables",
 )
 
@@ -154,10 +159,14 @@ def score_cells(
         advance(ZERO_SHOT)
         spaces = {representation_name(space): space for space in parts.embeddings}
         by_name = zero_shot_rows(views, spaces, embed_names, seed=SEED)
-        apart = None
+        apart: dict[str, pl.DataFrame] = {}
         if texts is not None:
-            by_genes, apart = reading_rows(lake, views, parts.axis, unit, texts, seed=SEED)
-            by_name += by_genes
+            of_texts = (lake, views, parts.axis, unit, texts)
+            by_genes, apart[ZERO_SHOT] = reading_rows(*of_texts, seed=SEED)
+            advance(LEFT_OUT)
+            left_out, of_left_out = left_out_rows(*of_texts, seed=SEED)
+            apart |= of_left_out
+            by_name += by_genes + left_out
         scored = pl.DataFrame([*annotated, *_structured(views, unit, advance), *by_name])
         results = constant(scored, dataset=collection).partition_by("task", maintain_order=True)
         task_id = f"{TASK}/{collection}"
@@ -173,12 +182,14 @@ def score_cells(
     return lake.build(f"benchmarks/cells/{collection}", origin, compute)
 
 
-def _differences(apart: pl.DataFrame | None, collection: str) -> list[NewPart]:
-    if apart is None or not apart.height:
-        return []
-    task = f"{ZERO_SHOT}/{collection}"
-    rows = constant(apart, task=task, dataset=collection)
-    return [NewPart("benchmark_differences", rows, (task,))]
+def _differences(apart: Mapping[str, pl.DataFrame], collection: str) -> list[NewPart]:
+    parts = []
+    for name, rows in apart.items():
+        task = f"{name}/{collection}"
+        if rows.height:
+            shown = constant(rows, task=task, dataset=collection)
+            parts.append(NewPart("benchmark_differences", shown, (task,)))
+    return parts
 
 
 def _annotated(

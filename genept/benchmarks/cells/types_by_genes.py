@@ -103,7 +103,7 @@ def reading_rows(
     structure = structure_of(views.expression, unit)
     genes = axis_genes(lake, axis)
     queries = label_queries(axis.partition[0], types, of.ontology)
-    units = _units(views)
+    units = units_of(views)
     lineage = similarity_matrix(queries, of.ontology)
     rows: list[dict[str, Any]] = []
     deciding: dict[str, Resampled] = {}
@@ -111,7 +111,7 @@ def reading_rows(
     for space, embed in usable.items():
         texts = [embed(query.texts(of.ontology)) for query in queries]
         words = [embed([query.words]) for query in queries]
-        vectors = _Vectors.read(lake, of.vectors[space], genes)
+        vectors = GeneTexts.read(lake, of.vectors[space], genes)
         name = f"{space.id}:genes"
         shuffled, plain = f"{space.id}@shuffled:genes", f"{name}@words-only"
         similar = vectors.similarity(texts)
@@ -142,19 +142,21 @@ def reading_rows(
 
 
 @dataclass(frozen=True)
-class _Vectors:
+class GeneTexts:
     """Vectors of every gene of a space, and the row of each gene of an axis, or -1."""
 
     matrix: NDArray[np.float32]
     rows: NDArray[np.intp]
 
     @classmethod
-    def read(cls, lake: Lake, part: Part, genes: tuple[str, ...]) -> _Vectors:
+    def read(cls, lake: Lake, part: Part, genes: tuple[str, ...]) -> GeneTexts:
+        """Read a part of table `gene_embeddings`."""
         table = lake.read_arrow(part, ["ensembl_gene_id", "embedding"])
         at = {id_: row for row, id_ in enumerate(table["ensembl_gene_id"].to_pylist())}
         return cls(embedding_matrix(table), np.array([at.get(gene, -1) for gene in genes]))
 
     def similarity(self, texts: list[NDArray[np.float32]]) -> Floats:
+        """Similarity of the genes of the axis with texts; NaN without a vector."""
         known = self.rows >= 0
         on_axis = np.full((len(self.rows), len(texts)), np.nan)
         on_axis[known] = text_similarity(self.matrix, texts)[self.rows[known]]
@@ -176,7 +178,8 @@ def _random(similar: Floats, seed: int) -> Iterator[Floats]:
         yield np.where(np.isfinite(similar), values, np.nan)
 
 
-def _units(views: ObservationViews) -> Labels:
+def units_of(views: ObservationViews) -> Labels:
+    """What is resampled: the group of each cell, or each cell where all are of one group."""
     groups = views.observations["group_id"]
     units = groups if groups.n_unique() > 1 else views.observations["observation_id"]
     return units.to_numpy().astype(np.str_)

@@ -46,7 +46,8 @@ class TextProfile:
     Parameters
     ----------
     genes
-        One row for each gene of the collection, highest deviation first: `ensembl_gene_id`,
+        One row for each gene of the collection, highest deviation first, null where less than one
+        in a hundred observations expresses it: `ensembl_gene_id`,
         `symbol`, `deviation` from the mean of the types and its `error` in deviations of the gene
         over observations, `expected`, `ci_low`, `ci_high` in `about["unit"]`, `generated`.
     nearest
@@ -86,7 +87,7 @@ class TextProfile:
             pq.write_table(table, file)
 
     def as_anndata(self) -> AnnData:
-        """The profile as the only observation of an AnnData.
+        """The profile as the only observation of an AnnData, on the genes that are not null.
 
         Returns
         -------
@@ -97,7 +98,7 @@ class TextProfile:
         import anndata
         import pandas as pd
 
-        rows = self.genes.sort("ensembl_gene_id")
+        rows = self.genes.drop_nulls("deviation").sort("ensembl_gene_id")
         row = {name: rows[name].to_numpy().astype(np.float32)[None] for name in rows.columns[2:7]}
         known = self.about["method"] == BY_TYPES
         obs = pd.DataFrame(
@@ -166,7 +167,7 @@ def generate_for_text(
     rows = rows.join(search.all_symbols, on="ensembl_gene_id", how="left", maintain_order="left")
     rows = rows.select("ensembl_gene_id", "symbol", pl.exclude("ensembl_gene_id", "symbol"))
     rows = rows.with_columns(generated=pl.lit(True)).sort(
-        "deviation", descending=True, maintain_order=True
+        "deviation", descending=True, nulls_last=True, maintain_order=True
     )
     return TextProfile(rows, nearest, _about(search, of, text, types))
 

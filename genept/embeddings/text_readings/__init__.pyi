@@ -37,6 +37,7 @@ from .readings import Structure as Structure
 from .readings import gene_weights as gene_weights
 from .readings import neighbours_of as neighbours_of
 from .readings import read_observations as read_observations
+from .readings import standardised as standardised
 from .readings import structure_of as structure_of
 from .readings import text_similarity as text_similarity
 from .text_maps import FEWEST_OF_TYPE as FEWEST_OF_TYPE

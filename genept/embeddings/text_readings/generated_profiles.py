@@ -24,7 +24,7 @@ _SMALLEST: Final = 1e-9
 
 @dataclass(frozen=True)
 class GeneratedProfile:
-    """A profile that was generated for a text.
+    """A profile that was generated for a text; NaN for a gene that too few observations express.
 
     Parameters
     ----------
@@ -64,8 +64,10 @@ def generate_profile(of: TypeProfiles, text: Floats, similarity: Floats) -> Gene
     """
     if not of.types:
         unknown = np.full(of.scale.mean.shape, np.nan)
-        return GeneratedProfile(of.direction(text, similarity), *[unknown] * 4)
-    size, error = of.error
+        return GeneratedProfile(
+            np.where(of.scale.spread > 0, of.direction(text, similarity), np.nan), *[unknown] * 4
+        )
+    size, error = (np.where(of.scale.spread > 0, value, np.nan) for value in of.error)
     deviation = size * of.direction(text, similarity)
     shift, spread = of.scale.mean + of.scale.spread * of.centre, of.scale.spread
     least = -np.inf if of.scale.unit == "zscore" else 0.0

@@ -149,7 +149,18 @@ def _nearest(
 
 
 def standardised(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Columns less their mean over their deviation; constant columns are 0."""
+    """Subtract the mean of each column, and divide by its deviation; constant columns are 0.
+
+    Parameters
+    ----------
+    matrix
+        Rows × columns, or one column.
+
+    Returns
+    -------
+    NDArray
+        The same shape.
+    """
     spread = matrix.std(axis=0)
     result: NDArray[np.floating] = (matrix - matrix.mean(axis=0)) / np.where(
         spread > _SMALLEST, spread, 1

@@ -19,7 +19,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from genept.embeddings.pooling import expression_weights
-from genept.embeddings.text_readings.readings import LARGEST, standardised
+from genept.embeddings.text_readings.readings import (
+    LARGEST,
+    SMALLEST_SHARE,
+    standardised,
+)
 
 Floats = NDArray[np.float64]
 
@@ -50,7 +54,8 @@ class GeneScale:
     unit
         Unit of the expression.
     mean, spread
-        Of each gene, of `expression_weights` (z-scores as they are); spread 0: it does not vary.
+        Of each gene, of `expression_weights` (z-scores as they are); spread 0: it does not vary, or
+        too few observations express it.
     """
 
     unit: str
@@ -78,7 +83,8 @@ class GeneScale:
         mean = np.asarray(values.sum(axis=0), np.float64).ravel() / n
         squares = np.asarray(values.multiply(values).sum(axis=0), np.float64).ravel() / n
         spread = np.sqrt(np.maximum(squares - mean**2, 0))
-        return cls(unit, mean, np.where(spread > 1e-6 * (1 + np.abs(mean)), spread, 0))
+        often = values.getnnz(axis=0) >= SMALLEST_SHARE * n
+        return cls(unit, mean, np.where(often & (spread > 1e-6 * (1 + np.abs(mean))), spread, 0))
 
     @property
     def absent(self) -> Floats:
@@ -209,16 +215,20 @@ class TypeProfiles:
         NDArray of float64
             Shape (n_genes,), of deviation 1 over the genes that vary; zeros if nothing is known.
         """
-        genes = np.where(self.scale.spread > 0, _genes_of(similarity), 0)
+        varies = self.scale.spread > 0
+        direction = np.zeros(varies.shape)
+        genes = _genes_of(similarity[varies])
         if not self.types:
-            return _scaled(genes)
-        apart = self.means - self.centre
+            direction[varies] = _scaled(genes)
+            return direction
+        apart = (self.means - self.centre)[:, varies]
         apart = apart / np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), _SMALLEST)
         alike = self.texts @ self.texts.T + PENALTY * np.eye(len(self.types))
         by_text = np.linalg.solve(alike, self.texts @ text) @ apart
         by_genes = standardised(apart @ (genes - genes.mean())) @ apart
         total = _scaled(by_text) + BY_GENES * _scaled(by_genes) + GENES_ALONE * _scaled(genes)
-        return _scaled(np.where(self.scale.spread > 0, total, 0))
+        direction[varies] = _scaled(total)
+        return direction
 
     @cached_property
     def left_out(self) -> tuple[Floats, Floats]:
