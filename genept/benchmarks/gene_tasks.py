@@ -1,7 +1,7 @@
 """Tasks on single genes: a property, and the kind of gene.
 
 Membership in many terms is in `genept.benchmarks.terms.term_tasks`, tasks on pairs of genes in
-`genept.benchmarks.pair_tasks`; which tasks there are, in `genept.benchmarks.task_registry`.
+`genept.benchmarks.pairs.pair_tasks`; which tasks there are, in `genept.benchmarks.task_registry`.
 """
 
 from collections.abc import Iterator, Sequence

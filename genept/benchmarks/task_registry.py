@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from genept.benchmarks.fitted_heads import LOGISTIC
 from genept.benchmarks.gene_tasks import KindTask, PropertyTask
-from genept.benchmarks.pair_tasks import DISJOINT, InteractionTask, PairTask
+from genept.benchmarks.pairs import DISJOINT, InteractionTask, PairTask
 from genept.benchmarks.split_tasks import NESTED, SINCE, DatedTermsTask, NestedPairTask
 from genept.benchmarks.task_base import Task
 from genept.benchmarks.terms import FoldsTask, MembershipTask

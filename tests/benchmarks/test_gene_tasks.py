@@ -27,7 +27,7 @@ from genept.benchmarks.fitted_heads import (
 from genept.benchmarks.gene_tasks import EXACT, FAMILIES, KindTask, PropertyTask
 from genept.benchmarks.input_tables import TaskInputs, entries, task_inputs
 from genept.benchmarks.label_tables import GO_TERMS, PATHWAYS
-from genept.benchmarks.pair_tasks import (
+from genept.benchmarks.pairs.pair_tasks import (
     DISJOINT,
     FEATURES,
     FIXED,
@@ -37,6 +37,7 @@ from genept.benchmarks.pair_tasks import (
     gene_disjoint,
 )
 from genept.benchmarks.resampling import resampled
+from genept.benchmarks.split_tasks import NestedPairTask
 from genept.benchmarks.task_base import FREQUENCY, MAJORITY, GeneVectors, Labels, random_vectors
 from genept.benchmarks.task_registry import TASKS
 from genept.benchmarks.terms.term_tasks import MembershipTask
@@ -199,6 +200,20 @@ def test_planted_pairs_are_found_on_both_splits_and_by_every_feature():
     assert 0.3 < auroc(shuffled, split=DISJOINT).value < 0.7
     permuted = task.predict(task.permuted(rows), planted(3.0), draw=0)
     assert 0.35 < auroc(permuted, split=DISJOINT).value < 0.65
+
+
+def test_representations_of_pairs_are_fused_on_the_same_splits_as_one_is_scored():
+    task, rows = pair_task(), pairs()
+    members = [planted(1.0), GeneVectors("words", GENES, csr_array(planted(3.0).matrix))]
+    alone, fused = task.predict(rows, members[0]), task.predict_fused(rows, members)
+    same = ["model", "split", "fold", "unit", "partner", "truth"]
+    assert fused.select(same).equals(alone.select(same))
+    for split in (FIXED, DISJOINT):
+        assert auroc(fused, split=split).value > auroc(alone, split=split).value
+    of_draw = task.predict_fused(rows, members, draw=1)
+    assert of_draw["split"].unique().to_list() == [DISJOINT]
+    assert not InteractionTask.fuses
+    assert not NestedPairTask.fuses
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -12,7 +12,7 @@ from genept.benchmarks.fitted_heads import (
     logistic_scores,
     standardised_by_training,
 )
-from genept.benchmarks.pair_sums import PairSums
+from genept.benchmarks.pairs.pair_sums import PairSums
 from genept.benchmarks.solvers import binary_weights, of_matrix, of_sums, turned
 
 RNG = np.random.default_rng(0)

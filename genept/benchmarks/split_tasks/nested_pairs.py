@@ -1,7 +1,7 @@
 """Pairs of genes with the publisher's nested folds: transcription factors and their targets.
 
 Roles of the pairs are read by `genept.datasources.nested_folds`. Pairs whose publisher made one
-split or none are in `genept.benchmarks.pair_tasks`.
+split or none are in `genept.benchmarks.pairs.pair_tasks`.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from genept.benchmarks.fitted_heads import (
     standardised_by_training,
 )
 from genept.benchmarks.influence import area
-from genept.benchmarks.pair_tasks import (
+from genept.benchmarks.pairs import (
     FEWEST,
     SUM,
     PairTask,
@@ -58,7 +58,7 @@ class NestedPairTask(PairTask):
     head gains by knowing which genes are regulators at all; there it does not.
     """
 
-    scored_by: ClassVar[tuple[str, ...]] = (*PairTask.scored_by, "genept.benchmarks.pair_tasks")
+    fuses: ClassVar[bool] = False
 
     @property
     def without_labels(self) -> str:

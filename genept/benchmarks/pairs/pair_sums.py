@@ -1,7 +1,7 @@
 """Logistic regression on the sum of the vectors of two genes, without a row for each pair.
 
 Hundreds of thousands of pairs are sums of the vectors of some thousand genes: a fit multiplies with
-these alone. Which pairs there are, and other features of them, is `genept.benchmarks.pair_tasks`.
+these alone. Which pairs there are, and other features of them, is the neighbour `pair_tasks`.
 """
 
 from typing import Any, Final

@@ -20,23 +20,26 @@ from genept.benchmarks.fitted_heads import (
     logistic_scores,
     standardised_by_training,
 )
-from genept.benchmarks.pair_sums import PairSums
-from genept.benchmarks.scores import Indices
+from genept.benchmarks.pairs.pair_fusion import fused_scores
+from genept.benchmarks.pairs.pair_splits import (
+    Halves,
+    drawn_pairs,
+    gene_disjoint,
+    inner_split,
+    numbered,
+    once,
+)
+from genept.benchmarks.pairs.pair_sums import PairSums
 from genept.benchmarks.task_base import FREQUENCY, GeneVectors, Labels, Task, predictions
 
 FIXED: Final = "publishers-train-test"
 DISJOINT: Final = "gene-disjoint-80-20-repeated"
 SUM: Final = "sum"
-SIDES: Final = ("gene_a", "gene_b")
-ATTEMPTS: Final = 20
 LARGEST: Final = 50_000
 """Training pairs of features that do not decide: some have a thousand columns."""
 
 FEWEST: Final = 50
 """Pairs of each kind on each side of a split at least."""
-
-Halves = tuple[pl.DataFrame, pl.DataFrame]
-"""Training and test pairs of a split."""
 
 
 def _side_by_side(*blocks: Any) -> Any:
@@ -68,9 +71,10 @@ class PairTask(Task):
 
     seeds: tuple[int, ...] = (0, 1, 2)
 
-    scored_by: ClassVar[tuple[str, ...]] = (*Task.scored_by, "genept.benchmarks.pair_sums")
+    scored_by: ClassVar[tuple[str, ...]] = (*Task.scored_by, "genept.benchmarks.pairs")
     takes_sparse: ClassVar[bool] = True
     sparse_is_slow: ClassVar[bool] = True
+    fuses: ClassVar[bool] = True
 
     @property
     def feature(self) -> str:
@@ -116,15 +120,24 @@ class PairTask(Task):
         self, rows: pl.DataFrame, vectors: GeneVectors, *, draw: int | None = None
     ) -> pl.DataFrame:
         """Score every test pair of every split; the first draw has the publisher's split, too."""
-        splits = self._splits(rows)
-        if draw is not None:
-            halves = self.disjoint(rows, self.seeds[draw % len(self.seeds)])
-            fixed = None if draw else self.fixed(rows)
-            splits = iter([(DISJOINT, draw, halves), *([(FIXED, 0, fixed)] if fixed else [])])
         return pl.concat(
             self._fit(split, fold, vectors, *halves, SUM if split == FIXED else self.feature)
-            for split, fold, halves in splits
+            for split, fold, halves in self._splits(rows, draw)
         )
+
+    def predict_fused(
+        self, rows: pl.DataFrame, members: Sequence[GeneVectors], *, draw: int | None = None
+    ) -> pl.DataFrame:
+        """The same from several representations, with heads of their own: see `pair_fusion`."""
+        scored = []
+        for split, fold, (train, test) in self._splits(rows, draw):
+            genes, (seen, new) = numbered(train, test)
+            score = fused_scores(
+                [vectors.features_of(genes) for vectors in members], seen,
+                train["label"].to_numpy() == 1, inner_split(train), new,
+            )  # fmt: skip
+            scored.append(scored_pairs(LOGISTIC, split, fold, test, score))
+        return pl.concat(scored)
 
     def further(self, rows: pl.DataFrame, vectors: GeneVectors) -> pl.DataFrame | None:
         """Other features on the first gene-disjoint split, of some of its training pairs."""
@@ -144,7 +157,7 @@ class PairTask(Task):
 
     def fixed(self, rows: pl.DataFrame) -> Halves | None:
         """The publisher's training and test pairs, if there are any."""
-        train, test = rows.filter(split="train"), _once(rows.filter(split="test"))
+        train, test = rows.filter(split="train"), once(rows.filter(split="test"))
         return (train, test) if train.height and test.height else None
 
     def baseline(self, rows: pl.DataFrame) -> tuple[str, pl.DataFrame] | None:
@@ -154,11 +167,19 @@ class PairTask(Task):
             for split, fold, halves in self._splits(rows)
         )
 
-    def _splits(self, rows: pl.DataFrame) -> Iterator[tuple[str, int, Halves]]:
-        """Name, fold, and both halves: the gene-disjoint splits, then the publisher's."""
-        for fold, seed in enumerate(self.seeds):
-            yield DISJOINT, fold, self.disjoint(rows, seed)
-        if fixed := self.fixed(rows):
+    def _splits(
+        self, rows: pl.DataFrame, draw: int | None = None
+    ) -> Iterator[tuple[str, int, Halves]]:
+        """Name, fold, and both halves: the gene-disjoint splits, then the publisher's.
+
+        Of a draw, one gene-disjoint split; the publisher's with the first draw alone.
+        """
+        if draw is None:
+            for fold, seed in enumerate(self.seeds):
+                yield DISJOINT, fold, self.disjoint(rows, seed)
+        else:
+            yield DISJOINT, draw, self.disjoint(rows, self.seeds[draw % len(self.seeds)])
+        if not draw and (fixed := self.fixed(rows)):
             yield FIXED, 0, fixed
 
     @staticmethod
@@ -172,24 +193,19 @@ class PairTask(Task):
         x, new = standardised_by_training(
             pair_features(vectors, train, feature), pair_features(vectors, test, feature)
         )
-        c = chosen_strength(x, label, *_inner_split(train))
+        c = chosen_strength(x, label, *inner_split(train))
         (score,) = logistic_scores(x, label, new, (c,))
         return scored_pairs(f"{LOGISTIC}:{feature}", split, fold, test, score)
 
 
 def _of_sums(split: str, vectors: GeneVectors, train: pl.DataFrame, test: pl.DataFrame) -> Scores:
     """Scores of test pairs; the publisher's split with vectors and C as they were published."""
-    genes = pl.concat([part[side] for part in (train, test) for side in SIDES]).unique().sort()
-    number = pl.Enum(genes)
-    seen, new = (
-        np.stack([part[side].cast(number).to_physical().to_numpy() for side in SIDES])
-        for part in (train, test)
-    )
+    genes, (seen, new) = numbered(train, test)
     sums = PairSums(
-        vectors.features_of(genes.to_list()), seen, new, train["label"].to_numpy() == 1,
+        vectors.features_of(genes), seen, new, train["label"].to_numpy() == 1,
         is_standardised=split != FIXED,
     )  # fmt: skip
-    chosen = () if split == FIXED else (sums.chosen_strength(*_inner_split(train)),)
+    chosen = () if split == FIXED else (sums.chosen_strength(*inner_split(train)),)
     return sums.scores(*chosen)
 
 
@@ -201,6 +217,8 @@ class InteractionTask(PairTask):
     gene as often as it has partners there: how well connected a gene is says nothing, and so
     neither does the sum of the two vectors. Name another feature in `model`.
     """
+
+    fuses: ClassVar[bool] = False
 
     def disjoint(self, rows: pl.DataFrame, seed: int) -> Halves:
         """Partners and drawn pairs, no gene on both sides."""
@@ -217,53 +235,6 @@ class InteractionTask(PairTask):
         """The same genes with their partners permuted."""
         scored = rows.filter(fate="scored")
         return drawn_pairs(scored, scored.clear(), seed).with_columns(label=pl.lit(1, pl.Int64))
-
-
-def drawn_pairs(partners: pl.DataFrame, known: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Pairs of the genes of `partners`, each gene on its side as often as there, labelled 0.
-
-    Second genes are permuted, again where that made a pair of a gene with itself, one that is in
-    `known`, or one twice; the few for which no other partner remains are left out.
-    """
-    rng = np.random.default_rng(seed)
-    first, second = (partners[side].to_numpy().astype(str) for side in ("gene_a", "gene_b"))
-    taken = {frozenset(pair) for pair in known.select("gene_a", "gene_b").iter_rows()}
-    left, kept = np.arange(len(first)), np.zeros(len(first), bool)
-    for _ in range(ATTEMPTS):
-        second[left] = rng.permutation(second[left])
-        for at in left:
-            pair = frozenset((str(first[at]), str(second[at])))
-            if len(pair) == 2 and pair not in taken:
-                taken.add(pair)
-                kept[at] = True
-        left = np.flatnonzero(~kept)
-    drawn = partners.with_columns(gene_a=pl.Series(first), gene_b=pl.Series(second))
-    return drawn.filter(pl.Series(kept)).with_columns(label=pl.lit(0, pl.Int64))
-
-
-def gene_disjoint(rows: pl.DataFrame, seed: int) -> Halves:
-    """Training pairs, and those of a fifth of the genes; pairs across the two are left out."""
-    scored = rows.filter(fate="scored")
-    genes = pl.concat([scored["gene_a"], scored["gene_b"]]).unique().sort().to_numpy().astype(str)
-    drawn = np.random.default_rng(seed).permutation(genes)[: round(0.2 * len(genes))]
-    test = pl.Series(drawn).implode()
-    in_test = [pl.col(side).is_in(test) for side in ("gene_a", "gene_b")]
-    chosen = scored.filter(in_test[0], in_test[1])
-    return scored.filter(~in_test[0], ~in_test[1]), _once(chosen)
-
-
-def _inner_split(train: pl.DataFrame) -> tuple[Indices, Indices]:
-    """Positions of training pairs, and of those of a fifth of their genes: no gene is in both."""
-    genes = pl.concat([train[side] for side in SIDES]).unique().sort().to_numpy().astype(str)
-    drawn = np.random.default_rng(0).permutation(genes)[: round(0.2 * len(genes))]
-    in_test = [train[side].is_in(drawn.tolist()).to_numpy() for side in SIDES]
-    inside, outside = (np.flatnonzero(a & b) for a, b in (~np.array(in_test), np.array(in_test)))
-    return inside, outside
-
-
-def _once(rows: pl.DataFrame) -> pl.DataFrame:
-    """Each ordered pair once: a pair that is published twice is scored once."""
-    return rows.unique(["gene_a", "gene_b"], keep="first", maintain_order=True)
 
 
 def pair_features(vectors: GeneVectors, pairs: pl.DataFrame, feature: str) -> Features:
