@@ -33,6 +33,20 @@ def drawn_pairs(partners: pl.DataFrame, known: pl.DataFrame, seed: int) -> pl.Da
 
     Second genes are permuted, again where that made a pair of a gene with itself, one that is in
     `known`, or one twice; the few for which no other partner remains are left out.
+
+    Parameters
+    ----------
+    partners
+        Pairs that belong together: ``gene_a``, ``gene_b``, ``label``.
+    known
+        Pairs that must not be drawn.
+    seed
+        Of the permutations.
+
+    Returns
+    -------
+    pl.DataFrame
+        As many rows as `partners`, or a few less.
     """
     rng = np.random.default_rng(seed)
     first, second = (partners[side].to_numpy().astype(str) for side in ("gene_a", "gene_b"))

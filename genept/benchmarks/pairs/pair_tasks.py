@@ -238,7 +238,22 @@ class InteractionTask(PairTask):
 
 
 def pair_features(vectors: GeneVectors, pairs: pl.DataFrame, feature: str) -> Features:
-    """What a head reads of pairs: one of `FEATURES`, of the vectors of their two genes."""
+    """What a head reads of pairs: one of `FEATURES`, of the vectors of their two genes.
+
+    Parameters
+    ----------
+    vectors
+        Of genes.
+    pairs
+        ``gene_a`` and ``gene_b``.
+    feature
+        Name of the feature. Raises `ValueError` if there is none of it.
+
+    Returns
+    -------
+    NDArray or csr_array
+        One row for each pair.
+    """
     if feature not in FEATURES:
         raise ValueError(f"unknown feature {feature!r}; known are {tuple(FEATURES)}")
     a, b = (vectors.features_of(pairs[side].to_list()) for side in ("gene_a", "gene_b"))
@@ -265,7 +280,22 @@ def _frequency(
 def scored_pairs(
     model: str, split: str, fold: int, test: pl.DataFrame, score: Scores
 ) -> pl.DataFrame:
-    """Scores of test pairs as predictions."""
+    """Scores of test pairs as predictions.
+
+    Parameters
+    ----------
+    model, split, fold
+        What scored them.
+    test
+        The pairs, with their labels.
+    score
+        Of each pair.
+
+    Returns
+    -------
+    pl.DataFrame
+        As `genept.benchmarks.task_base.predictions` returns it.
+    """
     first, second = (test[side].to_list() for side in ("gene_a", "gene_b"))
     truth = test["label"].cast(pl.String).to_list()
     return predictions(model, split, fold, first, truth, partners=second, score=score)
