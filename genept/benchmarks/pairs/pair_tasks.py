@@ -67,6 +67,11 @@ class PairTask(Task):
     repetitions, and no gene of a test pair is in a training pair; there, features are standardised
     and C is chosen on the pairs of a fifth of the training genes, for every representation alike.
     Sparse vectors are read by the feature that decides alone.
+
+    Parameters
+    ----------
+    seeds
+        Of the gene-disjoint splits.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
