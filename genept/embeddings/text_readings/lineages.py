@@ -39,6 +39,9 @@ DRAWS: Final = 100
 
 RESAMPLES: Final = 1000
 
+FEWEST_GROUPS: Final = 3
+"""The effects of two groups are often one and its opposite."""
+
 
 @dataclass(frozen=True)
 class Lineages:
@@ -176,12 +179,12 @@ def lineage_bar(
     Returns
     -------
     LineageBar or None
-        None if fewer than two groups have terms of their own.
+        None if fewer than `FEWEST_GROUPS` have terms of their own.
     """
     compared = np.asarray(own.any(axis=0) & ~own.all(axis=0), np.bool_)
     own, sets = own[:, compared], sets.only(compared)
     defined = np.flatnonzero(own.any(axis=1) & ~own.all(axis=1))
-    if len(defined) < 2:
+    if len(defined) < FEWEST_GROUPS:
         return None
     rng = np.random.default_rng(seed)
     inflated = inflation(sets, effects.residuals)
