@@ -7,23 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
-from typing import Final
 
 import polars as pl
 
-from genept.benchmarks import NAME_ALONE, Task, companions, costs_of, fates, run_tasks
+from genept.benchmarks import Task, companions, costs_of, fates, run_tasks
 from genept.client.platform import Platform
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.nomenclature import build_reference_table
 from genept.storage import Part, StoredTable
-from genept.text import LANGUAGE_MODEL, MODEL_ID, Space, genes_in_time
+from genept.text import Space, genes_in_time
 
 Advance = Callable[[str, float], None]
 """Called with what is done now, and the share that is finished."""
-
-RICHEST: Final = ("name-ncbi-go", "name-ncbi", "name-go")
-"""Recipes from the richest on: the first whose sources are here is what models are compared on."""
 
 
 @dataclass(frozen=True)
@@ -74,74 +69,6 @@ class ScoredSpaces:
     labels: dict[str, int]
     partly_embedded: dict[str, str]
     added: list[Space]
-
-
-def spaces_to_compare(
-    platform: Platform, recipes: Sequence[str], lengths: Sequence[int] = (), *, pay: bool
-) -> list[Space]:
-    """Every available space that answers which model is best.
-
-    Parameters
-    ----------
-    platform
-        The installation.
-    recipes
-        Recipes of the spaces of texts; none: the name alone, and the richest available.
-    lengths
-        Numbers of tokens to which the texts of the last of the recipes are cut, too; an embedder
-        that reads fewer is left out.
-    pay
-        Whether spaces of hosted embedders with a price are among them.
-
-    Returns
-    -------
-    list of Space
-        Those of texts in these recipes; of knowledge beyond texts; registered ones.
-
-    Raises
-    ------
-    ValueError
-        A recipe is unknown, or what it requires has no source here.
-    """
-    chosen = list(recipes) or [NAME_ALONE, *_richest(platform)[:1]]
-    for recipe in chosen:
-        platform.recipe_of(Space(MODEL_ID, recipe))
-    hosted = platform.hosted.declared
-    paid = {id_ for id_, model in hosted.items() if model.dollars_per_million_tokens > 0}
-    local = platform.embedders.local
-    further = (
-        space
-        for space in platform.further_spaces
-        if not platform.unavailable(space)
-        and not (space.embedder in local and local[space.embedder].kind == LANGUAGE_MODEL)
-    )
-    spaces = [
-        space
-        for space in (*platform.known_spaces, *further)
-        if (space.recipe in chosen if space.has_recipe else not space.is_control)
-        and (pay or space.embedder not in paid)
-    ]
-    return spaces + [
-        Space(space.embedder, f"{space.recipe}~{length}")
-        for space in spaces
-        if space.is_text and not space.is_control and space.recipe == chosen[-1]
-        for length in lengths
-        if length <= _longest(platform, space.embedder)
-        and length != platform.recipe_of(space).max_tokens
-    ]
-
-
-def _longest(platform: Platform, embedder: str) -> float:
-    """Tokens that an embedder reads; those that are fitted or static read everything."""
-    model = platform.embedders.local.get(embedder) or platform.hosted.declared.get(embedder)
-    return inf if model is None or model.max_tokens is None else model.max_tokens
-
-
-def _richest(platform: Platform) -> list[str]:
-    known = platform.recipes
-    return [
-        id_ for id_ in RICHEST if id_ in known and not platform.knowledge.unavailable(known[id_])
-    ]
 
 
 def score_spaces(

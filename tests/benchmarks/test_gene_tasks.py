@@ -27,15 +27,9 @@ from genept.benchmarks.fitted_heads import (
 from genept.benchmarks.gene_tasks import EXACT, FAMILIES, KindTask, PropertyTask
 from genept.benchmarks.input_tables import TaskInputs, entries, task_inputs
 from genept.benchmarks.label_tables import GO_TERMS, PATHWAYS
-from genept.benchmarks.pairs.pair_tasks import (
-    DISJOINT,
-    FEATURES,
-    FIXED,
-    InteractionTask,
-    PairTask,
-    drawn_pairs,
-    gene_disjoint,
-)
+from genept.benchmarks.pairs.pair_features import FEATURES
+from genept.benchmarks.pairs.pair_splits import drawn_pairs, gene_disjoint
+from genept.benchmarks.pairs.pair_tasks import DISJOINT, FIXED, InteractionTask, PairTask
 from genept.benchmarks.resampling import resampled
 from genept.benchmarks.split_tasks import NestedPairTask
 from genept.benchmarks.task_base import FREQUENCY, MAJORITY, GeneVectors, Labels, random_vectors

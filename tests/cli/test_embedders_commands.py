@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import genept.cli.embedders_commands
 from genept.cli.embedders_commands import embedders
-from genept.client.benchmark_runs import spaces_to_compare
+from genept.client.comparable_spaces import spaces_to_compare
 from genept.client.platform import Platform
 from genept.common import open_console
 from genept.common.errors import SourceError, StoreError
@@ -203,3 +203,14 @@ def test_a_comparison_of_models_has_a_language_model_only_where_its_space_is_cho
     assert "smollm2-135m/name" not in compared()
     monkeypatch.setenv("GENEPT_SPACES", '["smollm2-135m/name"]')
     assert "smollm2-135m/name" in compared()
+
+
+def test_texts_without_gene_ontology_are_compared_by_embedders_that_cost_seconds(monkeypatch):
+    every = ("name-ncbi-go", "name-ncbi", "name-go")
+    monkeypatch.setattr("genept.text.knowledge.KnowledgeSources.unavailable", lambda *_: None)
+    chosen = {space.id for space in spaces_to_compare(Platform(Settings()), (), pay=False)}
+    assert "minilm-l6-v2/name-ncbi-go" in chosen
+    assert "minilm-l6-v2/name-ncbi" not in chosen
+    assert {f"lsa-384/{recipe}" for recipe in every[:2]} <= chosen
+    named = {space.id for space in spaces_to_compare(Platform(Settings()), every, pay=False)}
+    assert {f"minilm-l6-v2/{recipe}" for recipe in every} <= named

@@ -4,22 +4,21 @@ Pairs with labels of both kinds are `PairTask`; where only those that belong tog
 published, as of interactions, `InteractionTask` draws the others (`drawn_pairs`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 import polars as pl
-from scipy.sparse import hstack
 
 from genept.benchmarks.fitted_heads import (
     LOGISTIC,
-    Features,
     Scores,
     chosen_strength,
     logistic_scores,
     standardised_by_training,
 )
+from genept.benchmarks.pairs.pair_features import FEATURES, SUM, pair_features
 from genept.benchmarks.pairs.pair_fusion import fused_scores
 from genept.benchmarks.pairs.pair_splits import (
     Halves,
@@ -34,28 +33,11 @@ from genept.benchmarks.task_base import FREQUENCY, GeneVectors, Labels, Task, pr
 
 FIXED: Final = "publishers-train-test"
 DISJOINT: Final = "gene-disjoint-80-20-repeated"
-SUM: Final = "sum"
 LARGEST: Final = 50_000
 """Training pairs of features that do not decide: some have a thousand columns."""
 
 FEWEST: Final = 50
 """Pairs of each kind on each side of a split at least."""
-
-
-def _side_by_side(*blocks: Any) -> Any:
-    if isinstance(blocks[0], np.ndarray):
-        return np.concatenate(blocks, axis=1)
-    return hstack(blocks, format="csr")
-
-
-FEATURES: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
-    SUM: lambda a, b: a + b,
-    "product": lambda a, b: a * b,
-    "absolute-difference": lambda a, b: abs(a - b),
-    "concatenation": _side_by_side,
-    "all-symmetric": lambda a, b: _side_by_side(a + b, a * b, abs(a - b)),
-}
-"""What a head reads of the vectors of two genes, by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,30 +222,6 @@ class InteractionTask(PairTask):
         """The same genes with their partners permuted."""
         scored = rows.filter(fate="scored")
         return drawn_pairs(scored, scored.clear(), seed).with_columns(label=pl.lit(1, pl.Int64))
-
-
-def pair_features(vectors: GeneVectors, pairs: pl.DataFrame, feature: str) -> Features:
-    """What a head reads of pairs: one of `FEATURES`, of the vectors of their two genes.
-
-    Parameters
-    ----------
-    vectors
-        Of genes.
-    pairs
-        ``gene_a`` and ``gene_b``.
-    feature
-        Name of the feature. Raises `ValueError` if there is none of it.
-
-    Returns
-    -------
-    NDArray or csr_array
-        One row for each pair.
-    """
-    if feature not in FEATURES:
-        raise ValueError(f"unknown feature {feature!r}; known are {tuple(FEATURES)}")
-    a, b = (vectors.features_of(pairs[side].to_list()) for side in ("gene_a", "gene_b"))
-    of_pairs: Features = FEATURES[feature](a, b)
-    return of_pairs
 
 
 def _frequency(

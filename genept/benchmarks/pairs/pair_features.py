@@ -1,0 +1,53 @@
+"""What a head reads of the vectors of two genes."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from scipy.sparse import hstack
+
+from genept.benchmarks.fitted_heads import Features
+from genept.benchmarks.task_base import GeneVectors
+
+SUM: Final = "sum"
+
+
+def _side_by_side(*blocks: Any) -> Any:
+    if isinstance(blocks[0], np.ndarray):
+        return np.concatenate(blocks, axis=1)
+    return hstack(blocks, format="csr")
+
+
+FEATURES: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    SUM: lambda a, b: a + b,
+    "product": lambda a, b: a * b,
+    "absolute-difference": lambda a, b: abs(a - b),
+    "concatenation": _side_by_side,
+    "all-symmetric": lambda a, b: _side_by_side(a + b, a * b, abs(a - b)),
+}
+"""What a head reads of the vectors of two genes, by name."""
+
+
+def pair_features(vectors: GeneVectors, pairs: pl.DataFrame, feature: str) -> Features:
+    """What a head reads of pairs: one of `FEATURES`, of the vectors of their two genes.
+
+    Parameters
+    ----------
+    vectors
+        Of genes.
+    pairs
+        ``gene_a`` and ``gene_b``.
+    feature
+        Name of the feature. Raises `ValueError` if there is none of it.
+
+    Returns
+    -------
+    NDArray or csr_array
+        One row for each pair.
+    """
+    if feature not in FEATURES:
+        raise ValueError(f"unknown feature {feature!r}; known are {tuple(FEATURES)}")
+    a, b = (vectors.features_of(pairs[side].to_list()) for side in ("gene_a", "gene_b"))
+    of_pairs: Features = FEATURES[feature](a, b)
+    return of_pairs
