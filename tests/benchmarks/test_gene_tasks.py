@@ -27,7 +27,7 @@ from genept.benchmarks.fitted_heads import (
 from genept.benchmarks.gene_tasks import EXACT, FAMILIES, KindTask, PropertyTask
 from genept.benchmarks.input_tables import TaskInputs, entries, task_inputs
 from genept.benchmarks.label_tables import GO_TERMS, PATHWAYS
-from genept.benchmarks.pairs.pair_features import FEATURES
+from genept.benchmarks.pairs.pair_inputs import FEATURES
 from genept.benchmarks.pairs.pair_splits import drawn_pairs, gene_disjoint
 from genept.benchmarks.pairs.pair_tasks import DISJOINT, FIXED, InteractionTask, PairTask
 from genept.benchmarks.resampling import resampled

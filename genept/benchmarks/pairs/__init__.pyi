@@ -1,7 +1,7 @@
 """What is meant to be used from outside this package."""
 
-from .pair_features import SUM as SUM
-from .pair_features import pair_features as pair_features
+from .pair_inputs import SUM as SUM
+from .pair_inputs import pair_features as pair_features
 from .pair_splits import drawn_pairs as drawn_pairs
 from .pair_sums import PairSums as PairSums
 from .pair_tasks import DISJOINT as DISJOINT

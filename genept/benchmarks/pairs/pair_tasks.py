@@ -18,8 +18,8 @@ from genept.benchmarks.fitted_heads import (
     logistic_scores,
     standardised_by_training,
 )
-from genept.benchmarks.pairs.pair_features import FEATURES, SUM, pair_features
 from genept.benchmarks.pairs.pair_fusion import fused_scores
+from genept.benchmarks.pairs.pair_inputs import FEATURES, SUM, pair_features
 from genept.benchmarks.pairs.pair_splits import (
     Halves,
     drawn_pairs,
