@@ -227,10 +227,26 @@ def _arguments(process: psutil.Process) -> list[str]:
 
 
 def remove_sockets(ports: Mapping[str, int]) -> None:
-    """Remove the sockets that `weed` leaves in the system's temporary folder."""
+    """Remove the sockets that `weed` leaves in the system's temporary folder.
+
+    One that somebody listens on is that of another store, which took the port since.
+    """
     for port in [port_number + grpc for port_number in ports.values() for grpc in (0, GRPC_OFFSET)]:
         for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
-            left.unlink(missing_ok=True)
+            if not _is_listened_on(left):
+                left.unlink(missing_ok=True)
+
+
+def _is_listened_on(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(1.0)
+        try:
+            client.connect(os.fspath(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:  # somebody is there, and has no time
+            return True
+        return True
 
 
 def is_alive(process: psutil.Process) -> bool:

@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -274,6 +275,20 @@ def test_the_log_of_the_previous_server_is_kept_and_the_one_before_is_not(
             own_store.ensure()
     logs = {path.name: path.read_text().strip() for path in own_store.folder.glob("weed.log*")}
     assert logs == {"weed.log": "4", "weed.log.1": "3"}, "each start is tried twice"
+
+
+def test_sockets_of_a_store_that_took_the_ports_since_are_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    paths = {role: tmp_path / f"seaweedfs-{role}-18888.sock" for role in ("filer", "master")}
+    with socket.socket(socket.AF_UNIX) as ended:
+        ended.bind(str(paths["master"]))
+    with socket.socket(socket.AF_UNIX) as another:
+        another.bind(str(paths["filer"]))
+        another.listen()
+        server.remove_sockets({"filer": 18888})
+        assert list(tmp_path.iterdir()) == [paths["filer"]]
+    server.remove_sockets({"filer": 8888})
+    assert not list(tmp_path.iterdir()), "nobody listens any more"
 
 
 def test_a_process_listens_only_when_every_port_is_open() -> None:
