@@ -37,7 +37,9 @@ def asked(tmp_path, monkeypatch, object_store, store_prefix, real_archives):
     """A service on loopback, in an installation that has the public archives."""
     (tmp_path / "models.toml").write_text(DECLARED)
     (tmp_path / "state" / "cache").mkdir(parents=True)
-    (tmp_path / "state" / "cache" / "archives").symlink_to(real_archives.folder)
+    for name in ("archives", "reference"):  # the reference is made once for all tests
+        (real_archives.folder.parent / name).mkdir(exist_ok=True)
+        (tmp_path / "state" / "cache" / name).symlink_to(real_archives.folder.parent / name)
     service = LoopbackChats(restate)
     with serving(service) as url:
         settings = {

@@ -33,6 +33,8 @@ def _installation(state: Path, archives: Path | None) -> Iterator[Installation]:
     if archives is not None:
         for archive in archives.glob("*.[wt]*"):
             os.link(archive, state / "cache" / "archives" / archive.name)
+        (reference := archives.with_name("reference")).mkdir(exist_ok=True)
+        (state / "cache" / "reference").symlink_to(reference)  # made once for all tests
     yield Installation(state)
     EmbeddedStore(state / "store").stop()
     shutil.rmtree(state)
