@@ -14,9 +14,6 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler, normalize
 from threadpoolctl import ThreadpoolController
 
 from genept.benchmarks.influence import area
@@ -50,13 +47,33 @@ TOLERANCE: Final = 1e-9
 LEFT_OUT: Final = (4_000, 100)
 """Most rows and columns whose leave-one-out errors choose the penalty."""
 
-HEADS: Final[dict[str, Callable[[int], Any]]] = {
-    LOGISTIC: lambda seed: LogisticRegression(max_iter=MAX_ITER, random_state=seed),
-    # In one thread: scikit-learn's own empty the warning filters of the process now and then.
-    FOREST: lambda seed: RandomForestClassifier(random_state=seed),
-    BOOSTING: lambda seed: HistGradientBoostingClassifier(
+
+# scikit-learn is imported where something is fitted: it takes longer than a lookup.
+def _logistic(seed: int) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=MAX_ITER, random_state=seed)
+
+
+def _forest(seed: int) -> Any:
+    """In one thread: scikit-learn's own empty the warning filters of the process now and then."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(random_state=seed)
+
+
+def _boosting(seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
         max_iter=50, max_leaf_nodes=7, max_bins=63, random_state=seed
-    ),
+    )
+
+
+HEADS: Final[dict[str, Callable[[int], Any]]] = {
+    LOGISTIC: _logistic,
+    FOREST: _forest,
+    BOOSTING: _boosting,
 }
 
 
@@ -100,6 +117,8 @@ def scaled(matrix: Features, scaling: Scaling) -> Features:
         by its standard deviation, over all genes, without labels, and all by one number, so that
         the mean square of the lengths is 1, too: C means the same for both, in any dimensions.
     """
+    from sklearn.preprocessing import StandardScaler, normalize
+
     if scaling == "unit rows":
         rows: Features = normalize(matrix)
         return rows
@@ -186,6 +205,8 @@ def standardised_by_training(x: Features, test: Features) -> tuple[Features, Fea
     of the lengths of the rows of `x` is then 1, and C means the same whatever the dimensions.
     """
     if not isinstance(x, np.ndarray) or not isinstance(test, np.ndarray):
+        from sklearn.preprocessing import StandardScaler
+
         scaler = StandardScaler(with_mean=False).fit(x)
         shared = np.sqrt(max(int((scaler.var_ > 0).sum()), 1))
         return seen_columns(scaler.transform(x) / shared, scaler.transform(test) / shared)

@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy.special import erfc
-from scipy.stats import rankdata
 
 from genept.benchmarks.scores import Floats, Indices
 
@@ -27,6 +26,8 @@ variance (Bentkus and Dzindzalieta 2015): what the exchanges are too few for is 
 def area(truth: NDArray[np.bool_], score: Floats) -> float:
     """Area under the ROC curve; ties count half."""
     members, others = int(truth.sum()), int((~truth).sum())
+    from scipy.stats import rankdata  # imported where it is used: it takes longer than a lookup
+
     won = float(rankdata(score)[truth].sum()) - members * (members + 1) / 2
     return won / (members * others)
 

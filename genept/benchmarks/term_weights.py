@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 from scipy.sparse import csr_array
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from genept.benchmarks.resampling import SPARSE
 from genept.benchmarks.task_base import GeneVectors
@@ -61,6 +60,8 @@ class TermWeights:
 
         Terms and how common they are, are those of every text of the recipe, without any label.
         """
+        from sklearn.feature_extraction.text import TfidfVectorizer  # as in `fitted_heads`
+
         rows = copies.read(self.part, ["ensembl_gene_id", "text"]).sort("ensembl_gene_id")
         counted = TfidfVectorizer(sublinear_tf=True, **(CHARACTERS if self.characters else WORDS))
         weights = csr_array(counted.fit_transform(rows["text"].to_list()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genept import embeddings, perturbations, text
 from genept.benchmarks import Labels, SpaceVectors, build_labels, space_costs
@@ -17,10 +17,11 @@ from genept.client.known_spaces import KnownSpaces
 from genept.client.statement_writing import RemoteModels
 from genept.common import Settings
 from genept.datasources import gene_group_file, read_gene_groups
-from genept.models import DiagnosisTask, load_tasks, tasks_of
-from genept.models.drug_response import DrugScreen, build_drugs
 from genept.nomenclature import Groups, Nomenclature, family_groups
 from genept.storage import Part, StoredTable
+
+if TYPE_CHECKING:
+    from genept.models import DiagnosisTask
 
 
 class Platform(KnownSpaces):
@@ -48,6 +49,8 @@ class Platform(KnownSpaces):
 
     def diagnosis_tasks(self, collection: str) -> list[DiagnosisTask]:
         """What is to be read from the samples of a bulk collection."""
+        from genept.models import load_tasks, tasks_of  # scikit-learn: slower than a lookup
+
         return tasks_of(collection, load_tasks(self.settings.tasks), full=self.settings.full_models)
 
     @cached_property
@@ -182,19 +185,9 @@ class Platform(KnownSpaces):
         responses
             Table `drug_responses`.
         """
-        screens = [self._drug_screen(part) for part in responses.parts]
-        return build_drugs(
-            self.lake, self.archives, genes, lambda: Nomenclature(self.reference.index), screens
-        )
+        from genept.client.drug_screens import drug_parts
 
-    def _drug_screen(self, responses: Part) -> DrugScreen:
-        """Drugs of one screen, with their structures; of a collection that was removed, none."""
-        (id_,) = responses.partition
-        collection = self.catalogue.collections.get(id_)
-        if collection is None:
-            return DrugScreen(id_, redistributable=False, responses=responses, structures={})
-        open_ = collection.redistributable and self.settings.drug_structures is None
-        return DrugScreen(id_, open_, responses, self.structures(collection))
+        return drug_parts(self, genes, responses)
 
     def available_vectors(
         self, ids: Iterable[str], descriptions: StoredTable, say: Callable[[str], None]
