@@ -26,7 +26,7 @@ _KNOWN = ("gene_embeddings", "gene_properties", "gene_programs", "program_terms"
 @dg.asset(
     key=DESCRIPTIONS,
     **described(
-        "embeddings",
+        "benchmarks",
         "The labelled groups of one collection in words. Materialise one to describe only that "
         "collection; the table takes the parts over.",
         library.TABLE,

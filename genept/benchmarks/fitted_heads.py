@@ -16,17 +16,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from threadpoolctl import ThreadpoolController
 
+from genept.benchmarks.classifiers import HEADS
 from genept.benchmarks.influence import area
-from genept.benchmarks.solvers import MAX_ITER, binary_weights, of_matrix
+from genept.benchmarks.solvers import binary_weights, of_matrix
 
 Matrix = NDArray[np.float32]
 Features = Matrix | csr_array[Any]
 """What a head reads: dense vectors, or sparse weights of terms."""
 Scores = NDArray[np.float64]
-
-LOGISTIC: Final = "logistic-regression"
-FOREST: Final = "random-forest"
-BOOSTING: Final = "gradient-boosting"
 
 Scaling = Literal["unit rows", "standardised"]
 
@@ -46,35 +43,6 @@ TOLERANCE: Final = 1e-9
 
 LEFT_OUT: Final = (4_000, 100)
 """Most rows and columns whose leave-one-out errors choose the penalty."""
-
-
-# scikit-learn is imported where something is fitted: it takes longer than a lookup.
-def _logistic(seed: int) -> Any:
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(max_iter=MAX_ITER, random_state=seed)
-
-
-def _forest(seed: int) -> Any:
-    """In one thread: scikit-learn's own empty the warning filters of the process now and then."""
-    from sklearn.ensemble import RandomForestClassifier
-
-    return RandomForestClassifier(random_state=seed)
-
-
-def _boosting(seed: int) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    return HistGradientBoostingClassifier(
-        max_iter=50, max_leaf_nodes=7, max_bins=63, random_state=seed
-    )
-
-
-HEADS: Final[dict[str, Callable[[int], Any]]] = {
-    LOGISTIC: _logistic,
-    FOREST: _forest,
-    BOOSTING: _boosting,
-}
 
 
 @cache

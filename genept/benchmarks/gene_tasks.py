@@ -14,10 +14,8 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
+from genept.benchmarks.classifiers import BOOSTING, FOREST, LOGISTIC
 from genept.benchmarks.fitted_heads import (
-    BOOSTING,
-    FOREST,
-    LOGISTIC,
     binary_scores,
     out_of_fold_scores,
     predicted_labels,

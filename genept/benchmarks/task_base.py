@@ -16,7 +16,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from genept.benchmarks.fitted_heads import LOGISTIC, Features, Matrix
+from genept.benchmarks.classifiers import LOGISTIC
+from genept.benchmarks.fitted_heads import Features, Matrix
 from genept.nomenclature import Groups, families_of
 from genept.text import RandomVectors, shuffled
 

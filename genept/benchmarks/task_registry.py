@@ -9,7 +9,7 @@ from functools import cache, partial
 from importlib.resources import files
 from typing import Any, Final
 
-from genept.benchmarks.fitted_heads import LOGISTIC
+from genept.benchmarks.classifiers import LOGISTIC
 from genept.benchmarks.gene_tasks import KindTask, PropertyTask
 from genept.benchmarks.pairs import DISJOINT, InteractionTask, PairTask
 from genept.benchmarks.split_tasks import NESTED, SINCE, DatedTermsTask, NestedPairTask

@@ -10,7 +10,7 @@ import pytest
 from planted_folds import nested_folds
 from scipy.sparse import csr_array
 
-from genept.benchmarks.fitted_heads import LOGISTIC
+from genept.benchmarks.classifiers import LOGISTIC
 from genept.benchmarks.label_tables import gene_pairs
 from genept.benchmarks.split_tasks.nested_pairs import DRAWN, NESTED, outer_folds
 from genept.benchmarks.task_base import GeneVectors, Labels, random_vectors

@@ -11,8 +11,8 @@ from typing import ClassVar, Final
 import numpy as np
 import polars as pl
 
+from genept.benchmarks.classifiers import LOGISTIC
 from genept.benchmarks.fitted_heads import (
-    LOGISTIC,
     Scores,
     chosen_strength,
     logistic_scores,

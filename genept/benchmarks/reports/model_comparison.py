@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import t as student
 
-from genept.benchmarks.fitted_heads import LOGISTIC
+from genept.benchmarks.classifiers import LOGISTIC
 from genept.benchmarks.pairs import FIXED
 from genept.benchmarks.task_scores import beside_controls, mean_ranks, spaces_of
 from genept.benchmarks.vector_costs import costs_of, points_above_chance

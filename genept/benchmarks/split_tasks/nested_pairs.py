@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Final, NamedTuple
 import numpy as np
 import polars as pl
 
+from genept.benchmarks.classifiers import LOGISTIC
 from genept.benchmarks.fitted_heads import (
-    LOGISTIC,
     Scores,
     in_one_thread,
     logistic_scores,
