@@ -17,8 +17,8 @@ from genept.collections import UserCollection, added_collections
 from genept.common import Settings
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.datasources import (
-    ONTOLOGIES,
     ONTOLOGIES_SOURCE,
+    TEXT_ONTOLOGIES,
     Catalogue,
     Collection,
     OntologyTerm,
@@ -200,7 +200,7 @@ class Installation:
         """Terms of cell types, tissues and diseases, by id; none without their archive."""
         if not self.ontology_version:
             return {}
-        read = (read_ontology(self.archives, prefix) for prefix in ONTOLOGIES)
+        read = (read_ontology(self.archives, prefix) for prefix in TEXT_ONTOLOGIES)
         return {id_: term for terms in read for id_, term in terms.items()}
 
     @property

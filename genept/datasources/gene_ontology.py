@@ -1,5 +1,5 @@
 """Gene Ontology as its consortium publishes it: terms (OBO) and annotations (GAF), and what of it
-says nothing; and the ontologies of cell types, tissues and diseases that CELLxGENE packages.
+says nothing; and the ontologies of cell types, tissues, diseases and more that CELLxGENE packages.
 
 Other knowledge of genes is `genept.datasources.gene_knowledge`; turning it into a description is
 the business of `genept.text`.
@@ -172,8 +172,16 @@ ONTOLOGIES: Final = {
     "CL": "CL-ontology-v2026-03-26.json.zst",
     "UBERON": "UBERON-ontology-v2026-04-01.json.zst",
     "MONDO": "MONDO-ontology-v2026-05-05.json.zst",
+    "PATO": "PATO-ontology-v2025-05-14.json.zst",
+    "EFO": "EFO-ontology-v3.90.0.json.zst",
+    "HsapDv": "HsapDv-ontology-v2025-01-23.json.zst",
+    "CVCL": "CVCL-ontology-55.0.json.zst",
 }
-"""File of each ontology, by the prefix of its ids: cell types, anatomy, diseases."""
+"""File of each ontology, by the prefix of its ids: cell types, anatomy, diseases, qualities such as
+sex and "normal", assays, stages of human life, cell lines (Cellosaurus: names alone)."""
+
+TEXT_ONTOLOGIES: Final = ("CL", "UBERON", "MONDO")
+"""Those whose definitions and synonyms are read as texts of labels."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +191,7 @@ class OntologyTerm:
     Parameters
     ----------
     name, definition, synonyms
-        As published; no definition: empty.
+        As published; no definition: empty. Synonyms are exact ones: the archive has no others.
     ancestors
         Ids of every term above it, and how many steps.
     """

@@ -104,6 +104,7 @@ _CODE: Final = (
     "genept.benchmarks.influence",
     "genept.benchmarks.resampling",
     "genept.benchmarks.scores",
+    "genept.collections.labels",
     "genept.embeddings.representations",
     "genept.embeddings.pooling",
     "genept.embeddings.text_readings.label_meanings",

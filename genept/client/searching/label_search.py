@@ -42,6 +42,7 @@ SHARE_OF_GENES: Final = 0.1
 
 _CODE: Final = (
     "genept.client.searching.label_search",
+    "genept.collections.labels",
     "genept.embeddings.pooling",
     "genept.embeddings.text_readings.label_meanings",
     "genept.embeddings.text_readings.readings",

@@ -32,6 +32,7 @@ TABLE: Final = "observation_descriptions"
 
 DESCRIBED_BY: Final = (
     "genept.embeddings.pooling",
+    "genept.collections.labels",
     "genept.embeddings.text_readings.collection_descriptions",
     "genept.embeddings.text_readings.description_inputs",
     "genept.embeddings.text_readings.group_description",

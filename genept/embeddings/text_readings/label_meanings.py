@@ -5,16 +5,14 @@ How texts are compared with genes is `genept.embeddings.text_readings.readings`.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genept.collections.labels import declared_labels
 from genept.datasources import OntologyTerm
 
 Ontology = Mapping[str, OntologyTerm]
@@ -86,13 +84,12 @@ def label_queries(
     list of LabelQuery
         One for each label, in their order.
     """
-    declared = _declared().get(collection, {})
+    declared = declared_labels().get(collection, {})
     by_name = _terms_by_name(ontology or {})
     queries = []
     for label in labels:
-        if label in declared:
-            entry = declared[label]
-            queries.append(LabelQuery(label, entry["words"], tuple(entry["terms"])))
+        if label in declared and declared[label].words:
+            queries.append(LabelQuery(label, declared[label].words, declared[label].terms))
             continue
         words = words_of(label)
         found = by_name.get(words.lower()) or by_name.get(words.lower().removesuffix("s"))
@@ -148,8 +145,8 @@ def declared_terms() -> list[str]:
     list of str
         In order, each once.
     """
-    entries = (entry for labels in _declared().values() for entry in labels.values())
-    return sorted({term for entry in entries for term in entry["terms"]})
+    entries = (entry for labels in declared_labels().values() for entry in labels.values())
+    return sorted({term for entry in entries for term in entry.terms})
 
 
 def _at_or_above(terms: Iterable[str], ontology: Ontology) -> set[str]:
@@ -162,10 +159,3 @@ def _terms_by_name(ontology: Ontology) -> dict[str, str]:
         for synonym in term.synonyms:
             named.setdefault(synonym.lower(), id_)
     return named | {term.name.lower(): id_ for id_, term in ontology.items()}
-
-
-@cache
-def _declared() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
-    text = files(__package__).joinpath("label_terms.toml").read_text("utf-8")
-    declared: Mapping[str, Mapping[str, Mapping[str, str]]] = tomllib.loads(text)
-    return declared
