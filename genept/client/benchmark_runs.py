@@ -15,7 +15,7 @@ from genept.client.platform import Platform
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.nomenclature import build_reference_table
 from genept.storage import Part, StoredTable
-from genept.text import Space, genes_in_time
+from genept.text import Space, TooFewTextsError, genes_in_time
 
 Advance = Callable[[str, float], None]
 """Called with what is done now, and the share that is finished."""
@@ -54,7 +54,7 @@ class ScoredSpaces:
     dimensions
         Length of the vectors, by space.
     remarks
-        Why a task was not scored, by task.
+        Why a task or space was not scored, by task or space.
     labels
         Labels by what became of them: ``task/fate`` and their number.
     partly_embedded
@@ -108,7 +108,7 @@ def score_spaces(
     Raises
     ------
     ValueError
-        A space cannot be made of so few genes.
+        A space cannot be made of so few genes. One that nobody named is left out, with a remark.
     """
     for source in LABEL_ARCHIVES:
         platform.archives.fetch(source)
@@ -116,12 +116,18 @@ def score_spaces(
     genes = _genes(platform)
     labels = platform.labels(genes)
     entrants, costs, dimensions = [], list[Part](), dict[str, int]()
-    partly = dict[str, str]()
+    partly, left_out = dict[str, str](), dict[str, str]()
     every = [*spaces, *added]
     for number, space in enumerate(every):
         advance(f"embedding {space.id}", number / len(every))
         stored = _described(platform, genes, space)
-        vectors = platform.embed(space, stored)
+        try:
+            vectors = platform.embed(space, stored)
+        except TooFewTextsError as error:
+            if space not in added:
+                raise
+            left_out[space.id] = f"not compared: {error}"
+            continue
         entrants.append(platform.entrant(space, vectors, stored))
         if lacking := platform.lacking_vectors(space, vectors, stored):
             partly[space.id] = lacking
@@ -134,7 +140,8 @@ def score_spaces(
         further=costs, advance=advance,
     )  # fmt: skip
     counted = fates(labels.properties) | fates(labels.pairs)
-    return ScoredSpaces(parts, dimensions, remarks, counted, partly, added)
+    compared = [space for space in added if space.id not in left_out]
+    return ScoredSpaces(parts, dimensions, left_out | remarks, counted, partly, compared)
 
 
 def forecast_spaces(

@@ -64,6 +64,7 @@ from .local import LSA as LSA
 from .local import MODEL_ID as MODEL_ID
 from .local import BertEmbedder as BertEmbedder
 from .local import RandomVectors as RandomVectors
+from .local import TooFewTextsError as TooFewTextsError
 from .local import describe_folder as describe_folder
 from .local import shuffled as shuffled
 from .metered import EmbedBatch as EmbedBatch

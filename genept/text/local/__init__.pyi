@@ -5,6 +5,7 @@ from .baselines import MIN_DOCUMENTS as MIN_DOCUMENTS
 from .baselines import SEED as SEED
 from .baselines import SMALLEST_NORM as SMALLEST_NORM
 from .baselines import RandomVectors as RandomVectors
+from .baselines import TooFewTextsError as TooFewTextsError
 from .baselines import shuffled as shuffled
 from .bert import BertEmbedder as BertEmbedder
 from .folder_settings import describe_folder as describe_folder

@@ -50,6 +50,10 @@ def terms(text: str) -> list[str]:
     return words + [part for term in words if "-" in term for part in term.split("-")]
 
 
+class TooFewTextsError(ValueError):
+    """Texts span fewer dimensions than are requested."""
+
+
 class LSA:
     """TF-IDF and truncated SVD of one corpus; create it with `LSA.fit`.
 
@@ -90,7 +94,7 @@ class LSA:
 
         Raises
         ------
-        ValueError
+        TooFewTextsError
             The corpus has too few texts or terms for so many dimensions.
         """
         from sklearn import __version__ as sklearn_version
@@ -101,7 +105,7 @@ class LSA:
         weighted = tfidf.fit_transform(texts)
         possible = min(weighted.shape)
         if possible < dimensions:
-            raise ValueError(
+            raise TooFewTextsError(
                 f"{len(texts)} texts that share {weighted.shape[1]} terms (each in at least "
                 f"{MIN_DOCUMENTS} texts) span no more than {possible} dimensions, "
                 f"{dimensions} were requested: fit on more texts or request fewer dimensions"
