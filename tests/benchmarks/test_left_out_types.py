@@ -91,8 +91,10 @@ def test_a_type_is_found_and_generated_without_its_label(planted):
     assert generated["n"] == 4
     for control in ("@permuted-labels", "@random-vectors", "@nearest-type"):
         assert generated["value"] > by_name[GENERATED, BY_TYPES, NAME + control]["value"]
-    assert (LEFT_OUT, BY_MAP, NAME) in by_name
-    assert (LEFT_OUT, BY_MAP, f"{MINILM.id}@shuffled:genes") not in by_name
+    assert (LEFT_OUT, BY_MAP, f"{MINILM.id}:map") in by_name
+    assert (LEFT_OUT, BY_MAP, f"{MINILM.id}@shuffled:map") not in by_name
+    for rows in apart.values():
+        assert not rows.select("representation", "other").is_duplicated().any()
     genes = apart[LEFT_OUT].filter(pl.col("model") == BY_GENES)
     assert set(genes["representation"]) == {NAME}
     lead = genes.filter(pl.col("other") == f"{NAME}@permuted-labels").row(0, named=True)
@@ -105,9 +107,7 @@ def test_no_label_of_the_type_that_is_left_out_is_read(planted):
     _, views, _, _ = planted
     dealt = views.observations.with_columns(pl.col("cell_type").shuffle(seed=1))
     rows, _ = scored(planted, views=ObservationViews(dealt, views.expression, {}, ()))
-    values = {
-        (row["task"], row["model"]): row["value"] for row in rows if row["representation"] == NAME
-    }
+    values = {(row["task"], row["model"]): row["value"] for row in rows if not row["is_control"]}
     assert values[LEFT_OUT, BY_GENES] < 0.7
     assert values[LEFT_OUT, BY_MAP] < 0.7
     assert values[GENERATED, BY_TYPES] < 0.2

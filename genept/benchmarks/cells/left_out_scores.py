@@ -78,13 +78,14 @@ def left_out_rows(
         for task, model, metric, resampled in _scored(cells, name, asked, seed):
             n = len(cells.codes) if task == LEFT_OUT else len(cells.types)
             shared = {"task": task, "model": model, "split": SPLIT, "metric": metric}
+            first, *controls = resampled
             rows += [
                 shared
-                | {"representation": shown, "is_control": shown != name}
+                | {"representation": shown, "is_control": shown != first}
                 | asdict(each.score(n))
                 for shown, each in resampled.items()
             ]
-            pairs = [(name, other) for other in resampled if other != name]
+            pairs = [(first, other) for other in controls]
             of_task = {"metric": pl.lit(metric), "model": pl.lit(model), "split": pl.lit(SPLIT)}
             frames[task].append(paired_differences(resampled, pairs).with_columns(**of_task))
     return rows, {task: pl.concat(each) for task, each in frames.items()}
@@ -115,7 +116,7 @@ def _asked(
 def _scored(
     cells: Labelled, name: str, asked: dict[str, list[TypeTexts]], seed: int
 ) -> list[tuple[str, str, str, dict[str, Resampled]]]:
-    """Task, model, metric, and scores by representation."""
+    """Task, model, metric, and scores by representation, the controls behind their space."""
 
     def mean(score: Callable[[TypeTexts], Floats], without: str = "") -> dict[str, Floats]:
         return {
@@ -126,7 +127,10 @@ def _scored(
 
     profiles = mean(cells.generated)
     profiles[f"{name}@nearest-type"] = cells.nearest(asked[name][0])
-    by_cell = {BY_GENES: mean(cells.by_genes), BY_MAP: mean(cells.by_map, "@shuffled")}
+    by_map = mean(cells.by_map, without="@shuffled")
+    # Differences are told apart by representation: the map has names of its own.
+    by_map = {shown.replace(":genes", ":map"): each for shown, each in by_map.items()}
+    by_cell = {BY_GENES: mean(cells.by_genes), BY_MAP: by_map}
     ranked = [
         (LEFT_OUT, model, RANK,
          {shown: cells.score_of_cells(each, seed) for shown, each in of.items()})
