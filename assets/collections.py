@@ -2,21 +2,24 @@
 
 import dagster as dg  # reads annotations at run time: no `from __future__ import annotations`
 
-from assets.declarations import MEMORY, declared_outs, described
+from assets.declarations import MEMORY, declared, declared_outs, described
 from assets.partitions import COLLECTIONS, record_partitions
 from assets.results import (
     Context,
     PartitionResult,
     PlatformResource,
+    TableResult,
     TableResults,
     partition_result,
     table_result,
 )
 from assets.sources import source_key
 from genept.collections import TABLES_OF_A_COLLECTION, ingest_each
+from genept.collections.labels import build_ontology_terms
 from genept.common import console
-from genept.datasources import load_catalogue
+from genept.datasources import ONTOLOGIES_SOURCE, load_catalogue
 from genept.nomenclature import mapping_pages
+from genept.storage import StoredTable
 
 INGESTED = dg.AssetKey("ingested_collection")
 
@@ -26,6 +29,7 @@ _SOURCES = {
     for source in entry.sources
     if ":" not in source  # one file of a pattern, which is no asset
 }
+_SOURCES.add(ONTOLOGIES_SOURCE)
 _DEPS = [dg.AssetKey("genes"), *(source_key(source) for source in sorted(_SOURCES))]
 
 
@@ -62,3 +66,10 @@ def ingested_collections(context: Context, platform: PlatformResource) -> TableR
         report = mapping_pages(platform.lake, stored) if name == "gene_mapping" else {}
         pages = {key: dg.MetadataValue.md(page) for key, page in report.items()}
         yield table_result(stored, **pages, **remarks)
+
+
+@dg.asset(**declared("ontology_terms"))
+def ontology_terms(platform: PlatformResource, label_mapping: StoredTable) -> TableResult:
+    """The terms that labels mean, and all terms above these."""
+    ontologies = platform.label_ontologies
+    return table_result(build_ontology_terms(platform.lake, label_mapping, ontologies))

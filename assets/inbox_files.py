@@ -57,6 +57,7 @@ def inbox_collection(
         taken=list(platform.shipped_catalogue.collections),
         processes=platform.settings.threads,
         allowance=platform.file_allowance,
+        ontologies=platform.label_ontologies,
     )
     if isinstance(outcome, Replaced):
         yield dg.AssetCheckResult(

@@ -46,11 +46,8 @@ def _described(source: Source, kind: str, **metadata: Any) -> dict[str, Any]:
 
 def _archive_asset(source: Source) -> dg.AssetsDefinition:
     @dg.asset(key=source_key(source.id), **_described(source, "python"))
-    def archive(
-        platform: dg.ResourceParam[Platform], archives: dg.ResourceParam[Archives]
-    ) -> dg.MaterializeResult[None]:
-        if needed := source.id in platform.needed_sources:
-            archives.fetch(source.id)
+    def archive(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
+        needed, without = platform.obtain(source.id)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(source.sha256),
             metadata={
@@ -59,6 +56,7 @@ def _archive_asset(source: Source) -> dg.AssetsDefinition:
                 "sha256": source.sha256,
                 "released": str(source.released),
                 "fetched": needed,
+                **({"not available": without} if without else {}),
             },
         )
 

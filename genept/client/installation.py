@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 from genept.client.release_lookup import open_releases
 from genept.collections import UserCollection, added_collections
-from genept.common import Settings
+from genept.collections.labels import LabelMapper, Ontologies
+from genept.common import Settings, SourceError
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.datasources import (
+    ONTOLOGIES,
     ONTOLOGIES_SOURCE,
     TEXT_ONTOLOGIES,
     Catalogue,
@@ -179,6 +181,7 @@ class Installation:
             self.lake, self.collection_archives, collection, lambda: self.reference,
             self.reference_version, self.settings.threads,
             make=in_child if self.is_added(collection) else None,
+            ontologies=self.label_ontologies,
         )  # fmt: skip
 
     def is_added(self, collection: Collection) -> bool:
@@ -203,6 +206,17 @@ class Installation:
         read = (read_ontology(self.archives, prefix) for prefix in TEXT_ONTOLOGIES)
         return {id_: term for terms in read for id_, term in terms.items()}
 
+    @cached_property
+    def label_mapper(self) -> LabelMapper:
+        """Maps labels to all ontologies; to none without their archive."""
+        prefixes = ONTOLOGIES if self.ontology_version else ()
+        return LabelMapper({prefix: read_ontology(self.archives, prefix) for prefix in prefixes})
+
+    @property
+    def label_ontologies(self) -> Ontologies:
+        """The ontologies that labels are mapped to, read when they are first needed."""
+        return Ontologies(self.ontology_version, lambda: self.label_mapper)
+
     @property
     def ontology_version(self) -> str:
         """Pin of the ontologies' archive; empty where it was not fetched."""
@@ -210,14 +224,36 @@ class Installation:
         return self.archives.data_version(ONTOLOGIES_SOURCE) if available else ""
 
     @property
+    def wanted_sources(self) -> tuple[str, ...]:
+        """Sources that a run fetches if it can, and without which it goes on."""
+        return (ONTOLOGIES_SOURCE,)
+
+    @property
     def needed_sources(self) -> list[str]:
         """The sources that the chosen collections and spaces draw on, in catalogue order."""
         needed: set[str] = {*REFERENCE_SOURCES, "pyiomica", "minilm", *LABEL_ARCHIVES}
         needed.update(drug_sources(self.archives))
+        needed.update(name for name in self.wanted_sources if self.archives.is_available(name))
         needed.update(screen.file.id for screen in self.added_screens)
         needed.update(screen_sources(self.archives), *(each.sources for each in self.collections))
         order = list(self.catalogue.sources)
         return sorted(needed, key=lambda name: (order.index(name.partition(":")[0]), name))
+
+    def obtain(self, source_id: str) -> tuple[bool, str]:
+        """Fetch a source if a run needs it; or wants it, and it can be had.
+
+        Returns whether it is needed; and why one that is wanted cannot be had, or nothing. Raises
+        `SourceError` if one that is needed cannot be had.
+        """
+        if source_id in self.wanted_sources:
+            try:
+                self.archives.fetch(source_id)
+            except SourceError as error:
+                return False, str(error)
+        needed = source_id in self.needed_sources
+        if needed:
+            self.archives.fetch(source_id)
+        return needed, ""
 
     def released_sources(self) -> dict[str, ReleasedSource]:
         """What a release says about the sources that went into it."""

@@ -14,6 +14,7 @@ from typing import Final
 from genept.collections.detection import Detected
 from genept.collections.dry_run import try_out
 from genept.collections.ingestion import ingest
+from genept.collections.labels import Ontologies
 from genept.collections.sandboxed_ingest import OF_THE_FILE, parts_in_child
 from genept.collections.sidecar import (
     LONGEST_SIDECAR,
@@ -109,6 +110,7 @@ def take_in(
     taken: Sequence[str] = (),
     processes: int = 1,
     allowance: Allowance | None = USUAL,
+    ontologies: Ontologies | None = None,
 ) -> Accepted | Refused | Replaced:
     """Make a collection of a drop, or move it to quarantine; either way it leaves the inbox.
 
@@ -133,6 +135,8 @@ def take_in(
         Worker processes of the ingest.
     allowance
         Limits of reading; None: the files are trusted, and read in this process.
+    ontologies
+        What labels may mean; None: they have no terms.
 
     Returns
     -------
@@ -163,6 +167,7 @@ def take_in(
                         reference_version,
                         processes,
                         make=in_child,
+                        ontologies=ontologies,
                     )
         except OF_THE_FILE as error:
             return _quarantined(store, product, drop, files, str(error))

@@ -18,6 +18,8 @@ import numpy as np
 import polars as pl
 
 from genept.collections import table_rows
+from genept.collections.author_metadata import metadata_rows
+from genept.collections.labels import METADATA, READ, Ontologies, label_observations
 from genept.collections.merging import GeneAxis, column_totals, with_duplicates_grouped
 from genept.collections.shards import IngestTask, get_ready, ingest_shard, spans_of
 from genept.common import SourceError, Workers, console, progress_bar
@@ -36,10 +38,31 @@ TABLES_OF_A_COLLECTION = (
     "gene_mapping",
     "gene_axis",
     "observations",
+    "label_mapping",
+    "observation_metadata",
     "expression",
     "drug_responses",
     "quarantine",
 )
+
+TABLES_READ = (
+    "collections",
+    "gene_mapping",
+    "gene_axis",
+    READ,
+    METADATA,
+    "expression",
+    "drug_responses",
+    "quarantine",
+)
+"""What the files alone decide; `label_observations` makes the others of these."""
+
+_OWN = ("author_metadata", "ingestion", "merging", "preflight", "shards", "table_rows")
+_CODE = (
+    *("genept.datasources", "genept.nomenclature", "genept.schema.tables"),
+    *(f"genept.collections.{module}" for module in _OWN),
+)
+"""Code that decides them: not what labels mean, which changes more often than files are read."""
 
 
 def ingest(
@@ -51,6 +74,7 @@ def ingest(
     processes: int = 1,
     *,
     make: PartsMaker | None = None,
+    ontologies: Ontologies | None = None,
 ) -> list[Part]:
     """Parse, map and store one collection, unless the lake holds the result already.
 
@@ -72,6 +96,8 @@ def ingest(
     make
         Makes the parts; None: `parts_here`. For a user's own collection
         `sandboxed_ingest.parts_in_child`, which makes the same parts.
+    ontologies
+        What labels may mean; None: they have no terms.
 
     Returns
     -------
@@ -88,12 +114,7 @@ def ingest(
     """
     sources = {source: archives.data_version(source) for source in collection.sources}
     origin = Origin(
-        code=(
-            "genept.datasources",
-            "genept.nomenclature",
-            "genept.collections",
-            "genept.schema.tables",
-        ),
+        code=_CODE,
         inputs={"reference": reference_version, **sources},
         settings=collection.model_dump(mode="json", exclude={"optional"})
         | ({"reader": reader} if (reader := reader_distribution(collection.format)) else {}),
@@ -104,7 +125,8 @@ def ingest(
         f"collections/{collection.id}", origin, lambda: (make or parts_here)(lake, request)
     )
     discard_spool(archives, collection)
-    return parts
+    labelled = label_observations(lake, collection, parts, ontologies or Ontologies())
+    return [*(part for part in parts if part.table != READ), *labelled]
 
 
 @dataclass(frozen=True)
@@ -184,7 +206,9 @@ def collection_parts(
         parsed.observations.join(observed, on="observation_id", validate="1:1")
     )
     kept = observations.drop("profile").filter(pl.col("n_genes") > 0).sort("observation_id")
+    metadata, beyond = metadata_rows(parsed.metadata, kept)
     quarantined = [
+        *beyond,
         *parsed.quarantined,
         *parsed.remarks,
         *table_rows.passed_over(parsed, mapped, axis, collection.duplicate_policy),
@@ -198,7 +222,8 @@ def collection_parts(
     yield NewPart("gene_mapping", mapping, partition)
     genes = table_rows.axis_rows(collection, mapped, reference.published, seen)
     yield NewPart("gene_axis", genes, partition)
-    yield NewPart("observations", table_rows.labelled(collection, kept), partition)
+    yield NewPart(READ, table_rows.labelled(collection, kept), partition)
+    yield NewPart(METADATA, table_rows.labelled(collection, metadata), partition)
     yield from shards
     if parsed.responses is not None:
         responses = parsed.responses.join(kept, on="observation_id", how="semi")

@@ -38,7 +38,7 @@ from genept.storage import (
 )
 
 _OF_SHARDS: Final = ("expression", "shard_observations", "shard_inputs", "shard_genes")
-_SMALL: Final = tuple(name for name in ingestion.TABLES_OF_A_COLLECTION if name != "expression")
+_SMALL: Final = tuple(name for name in ingestion.TABLES_READ if name != "expression")
 _MOST_SHARDS: Final = 1 << 20
 
 OF_THE_FILE: Final = (

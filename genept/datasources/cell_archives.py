@@ -62,7 +62,7 @@ def parse_numbered_cells(archives: Archives, collection: catalogue.Collection) -
     with archives.open_member(source_id, options.counts) as stream:
         table = read_table(stream, what=options.counts)
     with archives.open_member(source_id, options.labels) as stream:
-        labels = read_table(stream, columns=(options.column,), what=options.labels)
+        labels = read_table(stream, columns=(options.column,), what=options.labels, whole=True)
     if labels.height != table.height:
         raise SourceError(
             f"{options.labels}: {labels.height} labels for {table.height} cells of {options.counts}"
@@ -78,4 +78,5 @@ def parse_numbered_cells(archives: Archives, collection: catalogue.Collection) -
         observations=observation_frame(
             cells, cells, {"cell_type": labels[options.column].to_list()}
         ),
+        metadata=labels.with_columns(observation_id=pl.Series(cells, dtype=pl.String)),
     )

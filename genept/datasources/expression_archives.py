@@ -6,9 +6,10 @@
 Single cells are in `genept.datasources.cell_archives`.
 """
 
+import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
 from typing import BinaryIO, Final
 
@@ -60,7 +61,7 @@ def parse_gdsc(archives: Archives, collection: catalogue.Collection) -> ParsedCo
         measured = read_table(stream, columns=columns, what=options.responses)
     with archives.open_nested(annotation_source, options.annotations) as stream:
         columns = ("SAMPLE_NAME", "GDSC1", "GDSC2")
-        annotation = read_table(stream, columns=columns, what=options.annotations)
+        annotation = read_table(stream, columns=columns, what=options.annotations, whole=True)
     lines = [normal_form(name) for name in tensors]
     refuse_repeats(lines, f"{options.expression}: cell lines")
     values = _stacked(tensors, len(genes), options)
@@ -69,7 +70,7 @@ def parse_gdsc(archives: Archives, collection: catalogue.Collection) -> ParsedCo
     ambiguous = _ambiguous(measured["CELL_LINE_NAME"]) | _ambiguous(annotation["SAMPLE_NAME"])
     tissues = {
         normal_form(name): (tissue, subtype)
-        for name, tissue, subtype in annotation.iter_rows()
+        for name, tissue, subtype in annotation.select(columns).iter_rows()
         if normal_form(name) not in ambiguous
     }
     tissue, subtype = zip(*(tissues.get(line, (None, None)) for line in lines), strict=True)
@@ -79,6 +80,7 @@ def parse_gdsc(archives: Archives, collection: catalogue.Collection) -> ParsedCo
         input_genes=[*compress(genes, ~filler)],
         observations=observation_frame(lines, lines, {"tissue": tissue, "tissue_subtype": subtype}),
         responses=responses,
+        metadata=_of_lines(annotation, lines, ambiguous),
         quarantined=[
             *(Quarantined("gene", gene, "filler", _FILLER) for gene in compress(genes, filler)),
             *(
@@ -89,6 +91,16 @@ def parse_gdsc(archives: Archives, collection: catalogue.Collection) -> ParsedCo
             *without_place,
         ],
     )
+
+
+def _of_lines(
+    annotation: pl.DataFrame, lines: Sequence[str], ambiguous: Mapping[str, object]
+) -> pl.DataFrame:
+    """What is annotated of the lines that have expression and one name."""
+    forms = [normal_form(name) for name in annotation["SAMPLE_NAME"]]
+    id_ = pl.Series("observation_id", forms, dtype=pl.String)
+    known = id_.is_in(list(lines)) & ~id_.is_in(list(ambiguous))
+    return annotation.insert_column(0, id_).filter(known)
 
 
 def _stacked(
@@ -158,9 +170,9 @@ def parse_tcga(archives: Archives, collection: catalogue.Collection) -> ParsedCo
     labels_name = f"datasets/{options.cohort}/{options.label_file}"
     with archives.open_member(source_id, labels_name) as stream:
         columns = (options.patient, options.label_column)
-        table = read_table(stream, columns=columns, what=labels_name)
+        table = read_table(stream, columns=columns, what=labels_name, whole=True)
     refuse_repeats(table[options.patient].to_list(), f"{labels_name}: patients")
-    labels: dict[str, str | None] = dict(table.iter_rows())
+    labels: dict[str, str | None] = dict(table.select(columns).iter_rows())
     quarantined = _odd_patients(rna.rows, labels, options)
     left_out = {item.input_id for item in quarantined}
     keep = [row for row, patient in enumerate(rna.rows) if patient not in left_out]
@@ -179,6 +191,7 @@ def parse_tcga(archives: Archives, collection: catalogue.Collection) -> ParsedCo
                 "diagnosis": [label and options.labels.get(label, label) for label in published],
             },
         ),
+        metadata=table.rename({options.patient: "observation_id"}),
         quarantined=quarantined,
     )
 
@@ -201,7 +214,7 @@ def _odd_patients(
     return [Quarantined("observation", *item) for item in odd]
 
 
-class _Sample(BaseModel):
+class _Sample(BaseModel, extra="allow"):
     sample_id: str
     condition: str
     batch: str
@@ -239,7 +252,22 @@ def parse_omicsbench(archives: Archives, collection: catalogue.Collection) -> Pa
                 "diagnosis": [options.diagnoses[sample.condition] for sample in samples],
             },
         ),
+        metadata=_fields_of(samples),
     )
+
+
+def _fields_of(samples: Sequence[_Sample]) -> pl.DataFrame:
+    """What the sheet says of each sample; nested values as JSON."""
+    rows = [
+        {
+            name: value if value is None or isinstance(value, str) else json.dumps(value)
+            for name, value in sample.model_dump().items()
+        }
+        for sample in samples
+    ]
+    names = dict.fromkeys(name for row in rows for name in row)
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+    return frame.rename({"sample_id": "observation_id"})
 
 
 def _read_sheet(stream: BinaryIO, what: str) -> dict[str, _Sample]:

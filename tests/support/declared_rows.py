@@ -30,6 +30,16 @@ EXAMPLES = {
     r"^HGNC:\d+$": "HGNC:{}",
     r"^(?:HGNC:\d+)?$": "HGNC:{}",
     r"^\d+$": "{}",
+    r"^CL:\d{7}$": "CL:{:07}",
+    r"^UBERON:\d{7}$": "UBERON:{:07}",
+    r"^(?:UBERON|MONDO):\d{7}$": "MONDO:{:07}",
+    r"^(?:MONDO|PATO):\d{7}$": "MONDO:{:07}",
+    r"^EFO:\d{7}$": "EFO:{:07}",
+    r"^PATO:\d{7}$": "PATO:{:07}",
+    r"^HsapDv:\d{7}$": "HsapDv:{:07}",
+    r"^CVCL_[A-Z0-9]{4}$": "CVCL_{:04}",
+    r"^ACH-\d{6}$": "ACH-{:06}",
+    r"^SIDM\d{5}$": "SIDM{:05}",
     r"^\d{4}-\d{2}-\d{2}$": "2026-01-{:02}",
 }
 """Template of a value for each pattern; a new pattern in genept/schema/tables needs a line here."""

@@ -100,6 +100,11 @@ class SmallPlatform(Platform):
         return {"ncbi": load_recipes(None)["ncbi"]}
 
     @property
+    def wanted_sources(self) -> tuple[str, ...]:
+        """None: the archive of the ontologies is that of the package index."""
+        return ()
+
+    @property
     def needed_sources(self) -> list[str]:
         """Without the archive of the text model, which nothing here reads."""
         return [*SOURCES, *(name for collection in self.collections for name in collection.sources)]

@@ -36,11 +36,6 @@ _FEWEST_LINES: Final = 5
 _OF_THE_INSTITUTE: Final = re.compile(r"h\d{2,4}")
 """Lines of the National Cancer Institute, of whose names authors leave out ``NCI-``."""
 
-MAPPED: Final = ("declared", "name", "synonym", "spelling", "abbreviation", "published")
-"""Outcomes of labels that have a term."""
-
-OUTCOMES: Final = (*MAPPED, "ambiguous", "unmapped", "explained", "no_ontology")
-
 
 @dataclass(frozen=True)
 class MappedLabel:
@@ -51,7 +46,7 @@ class MappedLabel:
     label
         As published.
     outcome
-        One of `OUTCOMES`.
+        One of `LABEL_OUTCOMES` of `genept.schema.tables`.
     term
         Id of the term that it means; None if it has none.
     also
@@ -124,6 +119,15 @@ class LabelMapper:
             else:
                 mapped.append(self._term(of_field, label))
         return mapped
+
+    def as_published(self, of_field: str, found: MappedLabel, id_: str | None) -> MappedLabel:
+        """Take the term that an author gives with a label, if it is one of the field's."""
+        if id_ is None or not self._known(of_field, [id_]):
+            return found
+        other = f"; by its name it would be {found.term}" if found.term not in (None, id_) else ""
+        return MappedLabel(
+            found.label, "published", id_, evidence=f"the author gives it with the label{other}"
+        )
 
     def name_of(self, id_: str) -> str:
         """Name of a term; its id where it is unknown."""

@@ -20,6 +20,7 @@ from .parquet_tables import index_of as index_of
 from .parquet_tables import is_numeric as is_numeric
 from .parquet_tables import read_schema as read_schema
 from .parsed import LABELS as LABELS
+from .parsed import MOST_VALUES as MOST_VALUES
 from .parsed import RESPONSE_SCHEMA as RESPONSE_SCHEMA
 from .parsed import ExpressionRows as ExpressionRows
 from .parsed import ParsedCollection as ParsedCollection

@@ -27,6 +27,7 @@ from genept.datasources.readers.observations import (
 from genept.datasources.readers.parsed import (
     BLOCK_ROWS,
     ExpressionRows,
+    Mask,
     OddGene,
     ParsedCollection,
     Quarantined,
@@ -158,7 +159,15 @@ def assembled(
         responses=responses,
         quarantined=(*matrix.quarantined, *odd, *table.quarantined, *unmatched, *kept_out),
         remarks=matrix.remarks,
+        metadata=authors_fields(fields, matrix.ids, table.keep),
     )
+
+
+def authors_fields(fields: pl.DataFrame, ids: Sequence[str], keep: Mask) -> pl.DataFrame:
+    """All fields of the observations that are kept, by observation id."""
+    named = fields.select(pl.all().exclude("", "observation_id"))
+    id_ = pl.Series("observation_id", list(ids), dtype=pl.String)
+    return named.insert_column(0, id_).filter(pl.Series(keep))
 
 
 def _joined_fields(

@@ -24,6 +24,9 @@ from genept.datasources.readers.text_lines import Lines, read_header
 Reason: TypeAlias = tuple[str, str] | None
 """Why an observation is kept out (reason, detail), if it is."""
 
+READ_WHOLE: Final = 64 * 2**20
+"""Bytes of a table all of whose fields are read: of a larger one, those that are named."""
+
 _MAX_FIELD: Final = 1 << 20
 _ENCODED: Final = {
     True: "--option 'metadata=[{encoding=\"latin-1\"}]'",
@@ -171,7 +174,8 @@ def fields_by_id(
     ids
         Ids of the observations that have expression.
     wanted
-        Fields that are read; `name.column` for those of a table with a name.
+        Fields that are read of a file of more than `READ_WHOLE`, of others all are;
+        `name.column` for those of a table with a name.
 
     Returns
     -------
@@ -196,8 +200,10 @@ def fields_by_id(
         columns = {name.removeprefix(prefix) for name in wanted if name.startswith(prefix)} | (
             {table.id} if table.id else set()
         )
-        frame = read_columns(archives, collection, table, columns)
-        what = archives.fetch(collection.sources[table.source]).name
+        path = archives.fetch(collection.sources[table.source])
+        is_small = path.is_file() and path.stat().st_size <= READ_WHOLE
+        frame = read_columns(archives, collection, table, None if is_small else columns)
+        what = path.name
         what = f"{what}, {table.member}" if table.member else what
         frame = _keyed(frame, table, what, prefix)
         rows = set(frame[""])

@@ -27,6 +27,8 @@ RESPONSE_SCHEMA: Final = pl.Schema(
     dict.fromkeys(("observation_id", "drug_id", "value", "measure", "unit"), pl.String)
     | {"value": pl.Float64, "n_measured": pl.Int64}
 )
+MOST_VALUES: Final = 8_000_000
+"""Values of an author's fields that are kept of a collection."""
 BLOCK_ROWS: Final = 512  # observations a block, where nothing else sets its size
 
 
@@ -114,6 +116,8 @@ class ParsedCollection:
         Drug responses of `RESPONSE_SCHEMA`, or none.
     quarantined, remarks
         What was kept out, and why; what was kept, but corrected or worth a warning.
+    metadata
+        Column ``observation_id``, and every field of the author's as text; None without any.
     """
 
     input_genes: tuple[str, ...]
@@ -124,6 +128,7 @@ class ParsedCollection:
     responses: pl.DataFrame | None
     quarantined: tuple[Quarantined, ...]
     remarks: tuple[Quarantined, ...] = ()
+    metadata: pl.DataFrame | None = None
 
     def __post_init__(self) -> None:
         refuse_repeats(self.input_genes, "input genes")
@@ -170,6 +175,7 @@ def from_matrix(
     entrez_ids: Sequence[str | None] | None = None,
     responses: pl.DataFrame | None = None,
     quarantined: Sequence[Quarantined] = (),
+    metadata: pl.DataFrame | None = None,
 ) -> ParsedCollection:
     """Make a collection of a matrix in memory: of small files that must be read whole.
 
@@ -177,7 +183,7 @@ def from_matrix(
     ----------
     values
         Observations × input genes.
-    input_genes, observations, entrez_ids, responses, quarantined
+    input_genes, observations, entrez_ids, responses, quarantined, metadata
         As of `ParsedCollection`.
     symbols
         What to look up for each column; None: `input_genes`.
@@ -201,6 +207,7 @@ def from_matrix(
         observations=observations.filter(pl.Series(filled)),
         expression=InMemory(csr_matrix(values[filled], dtype=np.float32)),
         responses=responses,
+        metadata=metadata,
         quarantined=(
             *quarantined,
             *(Quarantined("observation", id_, "empty", "every value is zero") for id_ in empty),

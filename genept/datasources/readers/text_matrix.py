@@ -245,27 +245,28 @@ def read_matrix(stream: BinaryIO, *, separator: str, what: str) -> LabelledMatri
 
 
 def read_table(
-    stream: BinaryIO, *, columns: tuple[str, ...] | None = None, what: str
+    stream: BinaryIO, *, columns: tuple[str, ...] | None = None, what: str, whole: bool = False
 ) -> pl.DataFrame:
     """Read the named columns of a comma-separated table, as text; empty fields are null.
 
     Parameters
     ----------
     stream, what
-        UTF-8, read into memory; name of the file for messages.
+        UTF-8, read into memory; its name for messages.
     columns
         Names; the first says what a row is about and is never empty. None: all of the file.
+    whole
+        Also return the other columns, after these.
 
     Returns
     -------
     pl.DataFrame
-        The columns in the order of `columns`, the rows in that of the file.
+        The columns in this order, the rows in that of the file.
 
     Raises
     ------
     SourceError
-        A column is missing, names repeat, a row is about nothing or too long, or
-        it is not UTF-8 text.
+        A column is missing, names repeat, a row is about nothing or too long, or no UTF-8 text.
     """
     frame = _read(stream, ",", what, pl.String)
     columns = columns or tuple(frame.columns)
@@ -274,7 +275,7 @@ def read_table(
     nameless = frame[columns[0]].is_null().arg_true()
     if len(nameless):
         raise SourceError(f"{what}: row {nameless[0] + 2} has no {columns[0] or 'name'!r}")
-    return frame.select(columns)
+    return frame.select(*columns, *(pl.exclude(columns) for _ in range(whole)))
 
 
 def _read(stream: BinaryIO, separator: str, what: str, others: type[pl.DataType]) -> pl.DataFrame:

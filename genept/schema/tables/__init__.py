@@ -18,7 +18,7 @@ from genept.schema.columns import ENSEMBL_GENE_ID, VECTOR, Column, Table
 __all__ = ["GENE_SNAPSHOTS", "REASONS", "SCHEMA_VERSION", "STORED", "TABLES", "WORKING_TABLES"]
 
 
-SCHEMA_VERSION: Final = "1.9.0"
+SCHEMA_VERSION: Final = "1.10.0"
 """Version of the declarations: major for what breaks a reader, minor for what is added. A release
 that changes more than this says is refused. See docs/decisions/0008-schema-version.md."""
 
@@ -80,6 +80,19 @@ OUTCOMES: Final = (
 """Outcomes of resolving a gene name; see `genept.nomenclature.names` and `.spelling`."""
 
 
+LABEL_FIELDS: Final = (
+    *("cell_type", "tissue", "tissue_subtype", "diagnosis"),
+    *("assay", "sex", "development_stage", "cell_line"),
+)
+"""Columns of table `observations` whose values mean terms of ontologies."""
+
+LABEL_OUTCOMES: Final = (
+    *("declared", "published", "name", "synonym", "spelling", "abbreviation"),
+    *("ambiguous", "unmapped", "explained", "no_ontology"),
+)
+"""Outcomes of mapping a label; see `genept.collections.labels.label_mapping`."""
+
+
 SHA256: Final = r"^[0-9a-f]{64}$"
 
 UTC_TIME: Final = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
@@ -109,7 +122,8 @@ KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
 """Kinds of columns: their type, and the rules that hold unless a column has others."""
 
 _NAMED_SETS: Final = {
-    "outcomes": OUTCOMES, "reasons": REASONS, "units": UNITS, "weights": WEIGHTS
+    "outcomes": OUTCOMES, "reasons": REASONS, "units": UNITS, "weights": WEIGHTS,
+    "label_fields": LABEL_FIELDS, "label_outcomes": LABEL_OUTCOMES,
 }  # fmt: skip
 
 _DECLARED: Final = tomllib.loads(

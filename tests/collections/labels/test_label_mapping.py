@@ -12,7 +12,6 @@ import pytest
 
 from genept.collections.labels.label_mapping import (
     FIELDS,
-    OUTCOMES,
     LabelMapper,
     MappedLabel,
     prefix_of,
@@ -21,6 +20,7 @@ from genept.collections.labels.label_terms import author_habits, declared_labels
 from genept.datasources import OntologyTerm
 from genept.datasources.download.archives import Archives
 from genept.datasources.gene_ontology import ONTOLOGIES, read_ontology
+from genept.schema.tables import LABEL_FIELDS, LABEL_OUTCOMES
 
 
 def term(name: str, *synonyms: str, above: Sequence[str] = ()) -> OntologyTerm:
@@ -70,7 +70,7 @@ MAPPER = LabelMapper(ONTOLOGY)
 def mapped(field: str, label: str, collection: str = "mine") -> MappedLabel:
     (found,) = MAPPER.map_labels(collection, field, [label])
     assert found.label == label
-    assert found.outcome in OUTCOMES
+    assert found.outcome in LABEL_OUTCOMES
     assert found.evidence
     return found
 
@@ -154,6 +154,10 @@ def test_without_ontologies_every_label_says_so() -> None:
     for field in FIELDS:
         (found,) = LabelMapper({}).map_labels("gdsc", field, ["lung"])
         assert (found.outcome, found.term) == ("no_ontology", None)
+
+
+def test_fields_are_those_of_the_table() -> None:
+    assert tuple(FIELDS) == LABEL_FIELDS
 
 
 def test_prefixes() -> None:

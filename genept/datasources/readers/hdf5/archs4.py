@@ -90,6 +90,7 @@ def read_archs4(path: Path, options: Archs4Options) -> ParsedCollection:
                 "raise `max_singlecell_probability`"
             )
         observations = _observations(samples, chosen, options)
+        metadata = _metadata(samples, chosen, n_samples)
     return ParsedCollection(
         input_genes=distinct_inputs(names),
         symbols=tuple(lookup),
@@ -97,6 +98,7 @@ def read_archs4(path: Path, options: Archs4Options) -> ParsedCollection:
         observations=observations,
         expression=SampleColumns(path, chosen, len(names)),
         responses=None,
+        metadata=metadata,
         quarantined=tuple(quarantined),
     )
 
@@ -184,6 +186,15 @@ def _observations(
             values = [_characteristic(value or "", characteristic) for value in values]
         labels[label] = [None if value in ("", *options.missing) else value for value in values]
     return observation_frame(ids, groups, labels)
+
+
+def _metadata(samples: h5py.Group, chosen: NDArray[np.int64], n_samples: int) -> pl.DataFrame:
+    """All fields of the chosen samples that are one text each."""
+    columns = {"observation_id": _texts(samples, _ID, chosen)}
+    for name, item in samples.items():
+        if isinstance(item, h5py.Dataset) and item.shape == (n_samples,) and item.dtype.kind != "f":
+            columns[name] = _texts(samples, name, chosen)
+    return pl.DataFrame(columns)
 
 
 def connected(series: Sequence[str]) -> list[str]:

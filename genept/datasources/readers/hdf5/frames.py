@@ -3,7 +3,7 @@
 CELLxGENE's conventions are here: what its columns mean, and whose cells they are of.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import h5py
@@ -15,10 +15,15 @@ from numpy.typing import NDArray
 from genept.common import SourceError, listed
 from genept.datasources.formats import Label
 from genept.datasources.readers.hdf5.file import as_dataset, as_group, child, file_name, read_whole
-from genept.datasources.readers.parsed import Quarantined
+from genept.datasources.readers.parsed import MOST_VALUES, Quarantined
 
 _CATEGORIES: Final = "__categories"
 _EXACT: Final = 2**53
+_FIRST: Final = (
+    *("assay", "sex", "development_stage", "cell_type_ont", "tissue_ont", "disease_ont"),
+    "cell_line",
+)
+"""Beginnings of names of fields that labels are mapped by: they are read before the others."""
 
 
 class AnnotationTable:
@@ -76,6 +81,32 @@ class AnnotationTable:
                 if name in kept and "/" not in name:
                     return _decoded(_values(item, where), kept, name, where)
         return as_text(_values(item, where), where)
+
+    def whole(self, ids: Sequence[str]) -> tuple[pl.DataFrame, list[Quarantined]]:
+        """All columns as text beside ids, up to `MOST_VALUES`; and those that are left out."""
+        columns = {"observation_id": pl.Series(ids, dtype=pl.String)}
+        left_out: list[Quarantined] = []
+        fields = [name for name in self.fields if name not in (self.index, "observation_id")]
+        for name in sorted(fields, key=lambda name: not name.lower().startswith(_FIRST)):
+            if len(columns) * len(ids) > MOST_VALUES:
+                why = ("metadata_too_many", f"at most {MOST_VALUES:,} values are kept")
+            elif (values := self.written(name)) is not None and values.len() == len(ids):
+                columns[name] = values
+                continue
+            else:
+                why = ("metadata_not_text", "is no column of single values")
+            left_out.append(Quarantined("file", name, *why, n=len(ids)))
+        return pl.DataFrame(columns), left_out
+
+    def written(self, name: str) -> pl.Series | None:
+        """A column as text, whatever its type; None where it is no column of single values."""
+        try:
+            return self.texts(name)
+        except SourceError:
+            item = None if self.is_compound else self._item.get(name)
+            if not isinstance(item, h5py.Dataset) or item.ndim != 1 or item.dtype.kind != "f":
+                return None
+            return pl.Series(read_whole(item)).fill_nan(None).cast(pl.String)
 
 
 def _encoded(group: h5py.Group, where: str) -> pl.Series:

@@ -114,6 +114,7 @@ def read_h5ad(
         odd = frames.kept_out(var, inputs, matrix.name) if schema else []
         refuse_transposed(path.name, ids, inputs)
         observations = _observations(obs, ids, _completed(options, schema))
+        metadata, not_kept = obs.whole(ids)
     folder = Path(tempfile.gettempdir()) if folder is None else folder
     keep = ~np.isin(inputs, [item.input_id for item in odd])
     expression = h5ad_matrix.expression_rows(path, matrix, (len(ids), len(inputs)), keep, folder)
@@ -126,7 +127,8 @@ def read_h5ad(
         observations=observations,
         expression=expression,
         responses=None,
-        quarantined=tuple(odd),
+        quarantined=(*odd, *not_kept),
+        metadata=metadata,
     )
 
 
