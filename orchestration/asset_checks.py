@@ -29,6 +29,7 @@ from validation import (
     undescribed_groups,
     unknown_genes,
     unlisted_drugs,
+    unmapped_labels,
     unprobed_writers,
 )
 
@@ -186,6 +187,28 @@ def describes_every_group(
     return _check_result(findings, f"every group of {len(stored.parts)} collections is described")
 
 
+@dg.asset_check(
+    asset=dg.AssetKey("ontology_terms"),
+    name="describes_every_label",
+    blocking=True,
+    additional_ins={
+        "observations": dg.AssetIn("observations"),
+        "label_mapping": dg.AssetIn("label_mapping"),
+    },
+    description="Every label has one outcome, which counts its observations; a term if it is "
+    "mapped, and none otherwise; every id of a term is described.",
+)
+def describes_every_label(
+    lake: dg.ResourceParam[Lake],
+    stored: StoredTable,
+    observations: StoredTable,
+    label_mapping: StoredTable,
+) -> dg.AssetCheckResult:
+    """Check the labels of every collection."""
+    findings = unmapped_labels(lake, stored, observations, label_mapping)
+    return _check_result(findings, f"{label_mapping.rows:,} labels have an outcome")
+
+
 def _check_result(findings: list[str], description_if_passed: str) -> dg.AssetCheckResult:
     """Result of a check of which every finding is an error."""
     return dg.AssetCheckResult(
@@ -209,6 +232,7 @@ with warnings.catch_warnings():
 relation_checks = [
     fits_its_axis,
     describes_every_group,
+    describes_every_label,
     writers_passed_the_probes,
     *(_genes_check(name) for name in ("gene_names", "gene_mapping", "gene_axis", "drug_targets")),
     _drugs_check("drugs", "lists_every_measured_drug", "drug_responses", "drugs"),

@@ -6,10 +6,12 @@ import textwrap
 from pathlib import Path
 from typing import Annotated, Final
 
+import polars as pl
 import typer
 from rich.markup import escape
+from rich.table import Table
 
-from genept.client import Installation
+from genept.client import Installation, load_table
 from genept.collections import (
     Detected,
     DryRun,
@@ -29,6 +31,7 @@ from genept.storage import open_store
 collections = typer.Typer(no_args_is_help=True, help="Collections: the catalogue's, and your own.")
 answer = open_console(soft_wrap=True)
 SHOWN: Final = 8
+MOST_LABELS: Final = 20
 _READ: Final = "h5ad, 10x, CSV, TSV, GCT, GEO or parquet; no workbook: save it as CSV"
 
 File = Annotated[Path, typer.Argument(help=_READ, exists=True)]
@@ -120,6 +123,43 @@ def show(id_: Annotated[str, typer.Argument(metavar="ID", help="A collection.")]
             f"[bold]{source_id}[/]: {escape(source.title)}, {source.bytes:,} bytes, "
             f"{escape(source.address or source.label)}"
         )
+
+
+@collections.command()
+def labels(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="A collection of a release.")],
+    every: Annotated[bool, typer.Option("--all", help="Every label, not the first ones.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print rows of `label_mapping`.")] = False,
+) -> None:
+    """Show which ontology terms the labels of a collection mean, and which labels have none."""
+    released = load_table("label_mapping", settings=Settings(), collection_id=id_)
+    rows = released.sort("field", "n_observations", descending=[False, True]).collect()
+    if as_json:
+        typer.echo(rows.write_json())
+        return
+    has_term = rows["term_id"].is_not_null()
+    answer.print(f"{id_}: {int(has_term.sum()):,} of {rows.height:,} labels have an ontology term")
+    for outcome, n in rows["outcome"].value_counts().sort("count", descending=True).iter_rows():
+        answer.print(f"  {outcome}: {n:,}")
+    for title, of_kind in (("mapped", has_term), ("without a term", ~has_term)):
+        shown = rows.filter(of_kind)
+        if shown.height:
+            answer.print(f"\n[bold]{title}[/]")
+            answer.print(_label_table(shown if every else shown.head(MOST_LABELS)))
+            if not every and shown.height > MOST_LABELS:
+                answer.print(f"and {shown.height - MOST_LABELS:,} more: --all shows them")
+
+
+def _label_table(rows: pl.DataFrame) -> Table:
+    cells = [
+        (
+            row["label_text"], row["field"], f"{row['n_observations']:,}", row["outcome"],
+            f"{row['term_id']} {row['term_name']}" if row["term_id"] else
+            " or ".join(row["candidates"][:3]) or row["evidence"],
+        )
+        for row in rows.iter_rows(named=True)
+    ]  # fmt: skip
+    return plain_table("label", "field", "observations", "outcome", "term", rows=cells)
 
 
 @collections.command()

@@ -116,6 +116,7 @@ def _settings(platform: Platform) -> Iterator[tuple[str, str]]:
     yield "writers", ",".join(platform.writers)
     for recipe in platform.followed_recipes:
         yield f"recipe {recipe.id}", sha256_of(recipe.model_dump(mode="json"))
+    yield "label texts", ",".join(settings.label_texts)
     yield "generated texts", generated_version(platform)
     declared = [sha256_of_file(path) for path in embedder_files(settings)]
     yield "embedders", sha256_of(declared) if declared else "none"

@@ -20,7 +20,6 @@ from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.datasources import (
     ONTOLOGIES,
     ONTOLOGIES_SOURCE,
-    TEXT_ONTOLOGIES,
     Catalogue,
     Collection,
     OntologyTerm,
@@ -200,28 +199,30 @@ class Installation:
 
     @cached_property
     def ontology(self) -> dict[str, OntologyTerm]:
-        """Terms of cell types, tissues and diseases, by id; none without their archive."""
+        """Terms whose texts stand for labels, by id; none without their archive."""
         if not self.ontology_version:
             return {}
-        read = (read_ontology(self.archives, prefix) for prefix in TEXT_ONTOLOGIES)
+        read = (read_ontology(self.archives, prefix) for prefix in self.settings.label_texts)
         return {id_: term for terms in read for id_, term in terms.items()}
+
+    @property
+    def ontology_version(self) -> str:
+        """Changes with `ontology`; empty where there are no terms."""
+        texts, archive = self.settings.label_texts, self.label_ontologies.version
+        return f"{archive} {' '.join(texts)}" if archive and texts else ""
 
     @cached_property
     def label_mapper(self) -> LabelMapper:
         """Maps labels to all ontologies; to none without their archive."""
-        prefixes = ONTOLOGIES if self.ontology_version else ()
+        prefixes = ONTOLOGIES if self.label_ontologies.version else ()
         return LabelMapper({prefix: read_ontology(self.archives, prefix) for prefix in prefixes})
 
     @property
     def label_ontologies(self) -> Ontologies:
         """The ontologies that labels are mapped to, read when they are first needed."""
-        return Ontologies(self.ontology_version, lambda: self.label_mapper)
-
-    @property
-    def ontology_version(self) -> str:
-        """Pin of the ontologies' archive; empty where it was not fetched."""
         available = self.archives.is_available(ONTOLOGIES_SOURCE)
-        return self.archives.data_version(ONTOLOGIES_SOURCE) if available else ""
+        version = self.archives.data_version(ONTOLOGIES_SOURCE) if available else ""
+        return Ontologies(version, lambda: self.label_mapper)
 
     @property
     def wanted_sources(self) -> tuple[str, ...]:

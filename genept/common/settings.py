@@ -75,6 +75,8 @@ class Settings(BaseSettings):
     private use), leave_out, or refuse to publish."""
     sentences_per_collection: int = Field(0, ge=0)
     """Cells or samples of each collection that get a sentence (GenePT-s); 0: none."""
+    label_texts: tuple[Literal["CL", "UBERON", "MONDO"], ...] = ("CL",)
+    """Ontologies whose names, definitions and synonyms are read as texts of labels."""
     openai_api_key: SecretStr | None = None
     """Key of hosted text embedders and language models."""
     openai_base_url: str | None = None

@@ -48,7 +48,6 @@ from .gene_labels import paired as paired
 from .gene_ontology import ELECTRONIC as ELECTRONIC
 from .gene_ontology import ONTOLOGIES as ONTOLOGIES
 from .gene_ontology import ONTOLOGIES_SOURCE as ONTOLOGIES_SOURCE
-from .gene_ontology import TEXT_ONTOLOGIES as TEXT_ONTOLOGIES
 from .gene_ontology import WITHOUT_CONTENT as WITHOUT_CONTENT
 from .gene_ontology import OntologyTerm as OntologyTerm
 from .gene_ontology import has_content as has_content

@@ -180,9 +180,6 @@ ONTOLOGIES: Final = {
 """File of each ontology, by the prefix of its ids: cell types, anatomy, diseases, qualities such as
 sex and "normal", assays, stages of human life, cell lines (Cellosaurus: names alone)."""
 
-TEXT_ONTOLOGIES: Final = ("CL", "UBERON", "MONDO")
-"""Those whose definitions and synonyms are read as texts of labels."""
-
 
 @dataclass(frozen=True)
 class OntologyTerm:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 
+import polars as pl
 import pytest
 from own_files import REFERENCE, counts, write_counts, write_labels
 from typer.testing import CliRunner
@@ -156,3 +158,35 @@ def test_an_option_that_cannot_be_is_refused_in_one_line(monkeypatch, options, s
     assert str(refused.value).startswith(says)
     assert "\n" not in str(refused.value)
     assert "cannot be read" not in str(refused.value)
+
+
+def test_labels_are_shown_with_their_terms_and_what_has_none(monkeypatch):
+    mapping = pl.DataFrame(
+        {
+            "field": ["cell_type"] * 2 + ["tissue"], "label_text": ["Tregs", "ML", "gossip"],
+            "outcome": ["abbreviation", "ambiguous", "unmapped"],
+            "term_id": ["CL:0000815", None, None], "term_name": ["regulatory T cell", None, None],
+            "candidates": [[], ["CL:1", "CL:2"], []], "evidence": ["word", "two", "nothing has it"],
+            "n_observations": [1500, 3, 2],
+        },
+        schema_overrides={"candidates": pl.List(pl.String)},
+    )  # fmt: skip
+    asked = {}
+
+    def load_table(name, **options):
+        asked.update(options, name=name)
+        return mapping.lazy()
+
+    monkeypatch.setattr(genept.cli.collections_commands, "load_table", load_table)
+    shown = run("labels", "mine")
+    assert shown.exit_code == 0, shown.output
+    assert (asked["name"], asked["collection_id"]) == ("label_mapping", "mine")
+    for text in (
+        "1 of 3 labels have an ontology term", "Tregs", "1,500", "CL:0000815 regulatory T cell",
+        "CL:1 or CL:2", "nothing has it",
+    ):  # fmt: skip
+        assert text in shown.output
+    monkeypatch.setattr(genept.cli.collections_commands, "MOST_LABELS", 1)
+    assert "and 1 more: --all" in run("labels", "mine").output
+    rows = run("labels", "mine", "--json").output
+    assert json.loads(rows)[0]["label_text"] == "Tregs"

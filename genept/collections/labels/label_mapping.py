@@ -209,9 +209,9 @@ class LabelMapper:
         if (code := habits.codes.get((form,))) in names.terms:
             return MappedLabel(label, "abbreviation", code, evidence="declared name of authors")
         ids = names.compact[0].get(form, frozenset())
-        if not ids and _OF_THE_INSTITUTE.fullmatch(form):
-            ids = names.compact[0].get(f"nci{form}", frozenset())
         same = names.exact.get(label, frozenset())
+        if not same and _OF_THE_INSTITUTE.fullmatch(form):
+            ids = names.compact[0].get(f"nci{form}", ids)
         if len(ids) > 1 and len(same) == 1 and not _letters_and_digits_alone(labels):
             ids = same
         if len(ids) == 1:

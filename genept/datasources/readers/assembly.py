@@ -165,9 +165,9 @@ def assembled(
 
 def authors_fields(fields: pl.DataFrame, ids: Sequence[str], keep: Mask) -> pl.DataFrame:
     """All fields of the observations that are kept, by observation id."""
-    named = fields.select(pl.all().exclude("", "observation_id"))
+    named = [fields[name] for name in fields.columns if name not in ("", "observation_id")]
     id_ = pl.Series("observation_id", list(ids), dtype=pl.String)
-    return named.insert_column(0, id_).filter(pl.Series(keep))
+    return pl.DataFrame([id_, *named]).filter(pl.Series(keep))
 
 
 def _joined_fields(

@@ -60,6 +60,7 @@ ONTOLOGY: Mapping[str, Mapping[str, OntologyTerm]] = {
         "CVCL_3": term("HH [Human lymphoma]"),
         "CVCL_4": term("HH [Bovine]"),
         "CVCL_5": term("NCI-H2369"),
+        "CVCL_8": term("H236-9"),
         "CVCL_6": term("ML-1 [Human leukemia]"),
         "CVCL_7": term("ML-1 [Human bone marrow]"),
     },
