@@ -128,7 +128,7 @@ def _scored(
     profiles = mean(cells.generated)
     profiles[f"{name}@nearest-type"] = cells.nearest(asked[name][0])
     by_map = mean(cells.by_map, without="@shuffled")
-    # Differences are told apart by representation: the map has names of its own.
+    # Differences are by representation, not by model: the map has names of its own.
     by_map = {shown.replace(":genes", ":map"): each for shown, each in by_map.items()}
     by_cell = {BY_GENES: mean(cells.by_genes), BY_MAP: by_map}
     ranked = [
