@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from genept.embeddings import LABELS
 from genept.storage import Lake, StoredTable
 
 KEY = ("collection_id", "grouping", "group_label")
@@ -26,12 +27,11 @@ def undescribed_groups(
     list of str
         One sentence per collection with such groups.
     """
-    labels = ("cell_type", "tissue", "tissue_subtype", "diagnosis")
     findings = []
     described = {part.partition: part for part in descriptions.parts}
     for part in observations.parts:
-        rows = lake.read(part, ["collection_id", *labels])
-        compared = [label for label in labels if rows[label].n_unique() > 1]
+        rows = lake.read(part, ["collection_id", *LABELS])
+        compared = [label for label in LABELS if rows[label].n_unique() > 1]
         groups = rows.unpivot(compared, index="collection_id", variable_name="grouping")
         groups = groups.rename({"value": "group_label"}).drop_nulls("group_label")
         expected = groups.group_by(KEY).len("n_observations") if compared else None

@@ -10,7 +10,6 @@ from .programs import activity_of_programs as activity_of_programs
 from .programs import programs_of_spaces as programs_of_spaces
 from .reports import NAME_ALONE as NAME_ALONE
 from .reports import MeanDifference as MeanDifference
-from .reports import ReportFigure as ReportFigure
 from .reports import ablation_figure as ablation_figure
 from .reports import cells_in_words as cells_in_words
 from .reports import compared_spaces as compared_spaces

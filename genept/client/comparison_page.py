@@ -13,7 +13,6 @@ import polars as pl
 
 from genept.benchmarks import (
     SPARSE,
-    ReportFigure,
     ablation_figure,
     all_tasks,
     compared_spaces,
@@ -26,6 +25,7 @@ from genept.benchmarks import (
     unavailable_in_words,
 )
 from genept.client.templates import templates
+from genept.common import ReportFigure
 from genept.text import Recipe
 
 COMPARISON: Final = "benchmarks/spaces.html"

@@ -6,10 +6,8 @@ from .display import html_text as html_text
 from .display import markdown_block as markdown_block
 from .display import markdown_code as markdown_code
 from .display import markdown_text as markdown_text
-from .display import new_figure as new_figure
 from .display import open_console as open_console
 from .display import plain_table as plain_table
-from .display import png_bytes as png_bytes
 from .display import progress_bar as progress_bar
 from .display import restored as restored
 from .display import visible as visible
@@ -30,6 +28,9 @@ from .errors import listed as listed
 from .errors import option as option
 from .errors import problems_of as problems_of
 from .errors import setting as setting
+from .figures import ReportFigure as ReportFigure
+from .figures import new_figure as new_figure
+from .figures import png_bytes as png_bytes
 from .operating_system import Workers as Workers
 from .operating_system import is_running as is_running
 from .operating_system import machine as machine

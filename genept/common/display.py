@@ -6,7 +6,6 @@ What is printed or drawn is decided by the callers.
 from __future__ import annotations
 
 import html
-import io
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 _HIDDEN: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
@@ -169,44 +168,6 @@ def restored(text: str) -> str:
     str
     """
     return re.sub(rf"\A'(?={FORMULA.replace('^', '')})", "", text)
-
-
-def new_figure(size: tuple[float, float], *, dpi: int) -> Figure:
-    """An empty figure in which a dollar sign is a dollar sign.
-
-    Matplotlib takes text between two of them for mathematics, and fails where it is none.
-
-    Parameters
-    ----------
-    size, dpi
-        Width and height in inches, and pixels per inch.
-
-    Returns
-    -------
-    Figure
-    """
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    matplotlib.rcParams["text.parse_math"] = False
-    return Figure(figsize=size, dpi=dpi, layout="constrained")
-
-
-def png_bytes(figure: Figure) -> bytes:
-    """A figure as PNG; the same figure gives the same bytes on one machine.
-
-    Parameters
-    ----------
-    figure
-        A finished figure.
-
-    Returns
-    -------
-    bytes
-    """
-    png = io.BytesIO()
-    figure.savefig(png, format="png", metadata={"Software": None})
-    return png.getvalue()
 
 
 class _VisibleConsole(Console):

@@ -30,6 +30,7 @@ from .registered_observation_vectors import register_vectors as register_vectors
 from .registered_observation_vectors import registered_vectors as registered_vectors
 from .representations import BOTH as BOTH
 from .representations import EXPRESSION as EXPRESSION
+from .representations import LABELS as LABELS
 from .representations import CollectionParts as CollectionParts
 from .representations import ObservationViews as ObservationViews
 from .representations import is_labelled as is_labelled

@@ -27,7 +27,8 @@ from genept.common.errors import SourceError, StoreError
 from genept.common.settings import Settings
 from genept.datasources.formats import H5adOptions
 from genept.datasources.readers.hdf5.h5ad import read_h5ad
-from genept.embeddings.text_readings.text_maps import fit_text_map, unit_rows_of
+from genept.embeddings.text_readings.similarities import unit_rows_of
+from genept.embeddings.text_readings.text_maps import fit_text_map
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 from genept.storage.object_store import ObjectStore

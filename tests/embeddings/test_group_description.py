@@ -9,7 +9,7 @@ from genept.embeddings.text_readings.group_description import (
     FEWEST,
     GroupDescription,
 )
-from genept.embeddings.text_readings.group_effects import compare_groups, compare_observation
+from genept.embeddings.text_readings.group_effects import compare_groups, compare_labels
 from genept.embeddings.text_readings.group_statements import Vocabulary, describe_groups
 from genept.embeddings.text_readings.label_meanings import LabelQuery
 
@@ -105,7 +105,8 @@ def test_a_group_needs_enough_observations_and_others(first: int, outcome: str) 
 def test_a_single_observation_that_is_asked_for_is_described() -> None:
     alone = expression(2.0).tolil()
     alone[4, :12] = 9
-    effects = compare_observation([sp.csr_matrix(alone)], 4, N, "counts")
+    labels = [None if at != 4 else "c4" for at in range(N)]
+    effects = compare_labels([sp.csr_matrix(alone)], labels, ["c4"], "counts")
     (it,) = describe_groups(effects, vocabulary(), "made-up", "observation", ["c4"], fewest=1)
     assert it.outcome == "described"
     assert all(gene.q is None for gene in it.of("gene"))

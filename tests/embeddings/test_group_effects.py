@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from genept.embeddings.text_readings.group_effects import (
     SAMPLED,
     compare_groups,
-    compare_observation,
-    weights_of,
+    compare_labels,
 )
+from genept.embeddings.text_readings.similarities import compared_expression
 
 
 def counts(n: int = 60, n_genes: int = 30, seed: int = 0) -> sp.csr_matrix:
@@ -39,7 +39,9 @@ def test_effect_and_z_are_those_of_their_definitions() -> None:
     expression = counts()
     group_of = np.where(np.arange(60) < 20, 0, -1).astype(np.intp)
     effects = compare_groups([expression], group_of, "counts", 1)
-    weights = weights_of(expression, "counts").toarray().astype(np.float64)[:, effects.genes]
+    weights = (
+        compared_expression(expression, "counts").toarray().astype(np.float64)[:, effects.genes]
+    )
     inside, rest = weights[:20], weights[20:]
     difference = inside.mean(axis=0) - rest.mean(axis=0)
     error = np.sqrt(inside.var(axis=0, ddof=1) / 20 + rest.var(axis=0, ddof=1) / 40)
@@ -67,8 +69,9 @@ def test_blocks_of_any_size_give_the_same_effects(cuts: list[int], groups: list[
 
 def test_one_observation_is_compared_with_all_others() -> None:
     expression = counts()
-    effects = compare_observation([expression], 7, 60, "counts")
-    weights = weights_of(expression, "counts").toarray()[:, effects.genes]
+    labels = [None if at != 7 else "it" for at in range(60)]
+    effects = compare_labels([expression], labels, ["it"], "counts")
+    weights = compared_expression(expression, "counts").toarray()[:, effects.genes]
     rest = np.delete(weights, 7, axis=0).mean(axis=0)
     np.testing.assert_allclose(effects.effect[0], (weights[7] - rest) / weights.std(axis=0), 1e-3)
     assert np.isnan(effects.z).all()

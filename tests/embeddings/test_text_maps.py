@@ -4,14 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from genept.embeddings.text_readings.text_maps import (
-    FEWEST_OF_TYPE,
-    HEADS,
-    fit_text_map,
-    gene_centre,
-    text_vectors,
-    unit_rows_of,
-)
+from genept.embeddings.text_readings.similarities import gene_centre, text_vectors, unit_rows_of
+from genept.embeddings.text_readings.text_maps import FEWEST_OF_TYPE, HEADS, fit_text_map
 
 N, TYPES = 200, ("B cell", "T cell", "monocyte", "neuron")
 

@@ -17,8 +17,8 @@ from genept.embeddings.text_readings.readings import (
     gene_weights,
     read_observations,
     structure_of,
-    text_similarity,
 )
+from genept.embeddings.text_readings.similarities import text_similarity
 
 ONTOLOGY = {
     "CL:1": OntologyTerm("cell", "", (), {}),

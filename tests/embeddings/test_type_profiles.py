@@ -6,8 +6,12 @@ from numpy.testing import assert_allclose
 from scipy.sparse import csr_matrix
 
 from genept.embeddings.text_readings.generated_profiles import generate_profile, profile_similarity
-from genept.embeddings.text_readings.readings import standardised, text_similarity
-from genept.embeddings.text_readings.text_maps import gene_centre, text_vectors
+from genept.embeddings.text_readings.similarities import (
+    gene_centre,
+    standardised,
+    text_similarity,
+    text_vectors,
+)
 from genept.embeddings.text_readings.type_profiles import GeneScale, TypeProfiles
 
 N, N_GENES, N_TYPES = 280, 140, 7

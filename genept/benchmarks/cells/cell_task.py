@@ -109,6 +109,7 @@ _CODE: Final = (
     "genept.embeddings.pooling",
     "genept.embeddings.text_readings.label_meanings",
     "genept.embeddings.text_readings.readings",
+    "genept.embeddings.text_readings.similarities",
     "genept.embeddings.text_readings.text_maps",
     "genept.embeddings.text_readings.type_profiles",
     "genept.schema.tables",

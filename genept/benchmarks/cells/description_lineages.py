@@ -8,7 +8,6 @@ scores of the other groups, and effects dealt to other genes. The scores are com
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import numpy as np
 import polars as pl
 
 from genept.benchmarks.input_tables import LIBRARIES
@@ -19,7 +18,7 @@ from genept.embeddings.text_readings import (
     DescriptionInputs,
     LineageBar,
     Lineages,
-    compare_groups,
+    compare_labels,
     groupings,
     label_queries,
     lineage_bar,
@@ -77,9 +76,8 @@ def _scored(
         observations, genes, blocks = located_expression(lake, table, axis, shards)
         rows: list[dict[str, Any]] = []
         for grouping, values in groupings(observations).items():
-            number = {value: at for at, value in enumerate(values)}
-            group_of = np.array([number.get(it, -1) for it in observations[grouping]], np.intp)
-            effects = compare_groups(blocks(), group_of, collection.unit, len(values))
+            labels = observations[grouping].to_list()
+            effects = compare_labels(blocks(), labels, values, collection.unit)
             vocabulary = inputs().vocabulary(
                 collection.id, grouping, values, genes["ensembl_gene_id"].to_list(), {}
             )

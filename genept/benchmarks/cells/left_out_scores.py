@@ -61,8 +61,7 @@ def left_out_rows(
     differences : dict of DataFrame
         By task, as `paired_differences` returns it.
     """
-    opened = {space: of.embed_names(space) for space in of.vectors}
-    usable = {space: embed for space, embed in opened.items() if embed is not None}
+    usable = of.models()
     cells = Labelled.of(views, unit) if usable else None
     if cells is None:
         return [], {}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genept.benchmarks.cells.cell_types import Labels
-from genept.benchmarks.cells.types_by_genes import units_of
+from genept.benchmarks.cells.types_by_genes import dealt_genes, units_of
 from genept.benchmarks.resampling import Resampled
 from genept.benchmarks.scores import N_RESAMPLES, group_codes, group_draws
 from genept.embeddings import ObservationViews
@@ -56,10 +56,7 @@ class TypeTexts:
 
     def shuffled(self, rng: np.random.Generator) -> TypeTexts:
         """Each gene with the description of another."""
-        known = np.flatnonzero(np.isfinite(self.similarity).all(axis=1))
-        similarity = self.similarity.copy()
-        similarity[known] = self.similarity[rng.permutation(known)]
-        return TypeTexts(self.vectors, similarity)
+        return TypeTexts(self.vectors, dealt_genes(self.similarity, rng))
 
     def random(self, rng: np.random.Generator) -> TypeTexts:
         """Random vectors in place of texts and of genes."""

@@ -6,7 +6,7 @@ to other genes, the words of a type without its definition and synonyms, and ran
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -23,8 +23,8 @@ from genept.embeddings.text_readings import (
     label_queries,
     read_observations,
     similarity_matrix,
+    similarity_on_axis,
     structure_of,
-    text_similarity,
 )
 from genept.storage import Lake, Part
 from genept.text import Space
@@ -39,6 +39,7 @@ DRAWS: Final = 3
 """Draws of shuffled genes and of random vectors, of which the mean is shown."""
 
 Floats = NDArray[np.float64]
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,11 @@ class TextInputs:
         hashes = {f"genes of {space.id}": part.sha256 for space, part in self.vectors.items()}
         return hashes | {"ontology": self.version}
 
+    def models(self) -> dict[Space, Embed]:
+        """The model of each space that has one on this machine."""
+        opened = {space: self.embed_names(space) for space in self.vectors}
+        return {space: embed for space, embed in opened.items() if embed is not None}
+
 
 def reading_rows(
     lake: Lake, views: ObservationViews, axis: Part, unit: str, of: TextInputs, *, seed: int
@@ -96,8 +102,7 @@ def reading_rows(
     """
     truth = views.observations["cell_type"].to_numpy().astype(np.str_)
     types = np.unique(truth)
-    opened = {space: of.embed_names(space) for space in of.vectors}
-    usable = {space: embed for space, embed in opened.items() if embed is not None}
+    usable = of.models()
     if len(types) < FEWEST_TYPES or not usable:
         return [], paired_differences({}, [])
     structure = structure_of(views.expression, unit)
@@ -143,33 +148,34 @@ def reading_rows(
 
 @dataclass(frozen=True)
 class GeneTexts:
-    """Vectors of every gene of a space, and the row of each gene of an axis, or -1."""
+    """Ids and vectors of every gene of a space, and the genes of an axis."""
 
+    ids: tuple[str, ...]
     matrix: NDArray[np.float32]
-    rows: NDArray[np.intp]
+    axis: tuple[str, ...]
 
     @classmethod
     def read(cls, lake: Lake, part: Part, genes: tuple[str, ...]) -> GeneTexts:
         """Read a part of table `gene_embeddings`."""
         table = lake.read_arrow(part, ["ensembl_gene_id", "embedding"])
-        at = {id_: row for row, id_ in enumerate(table["ensembl_gene_id"].to_pylist())}
-        return cls(embedding_matrix(table), np.array([at.get(gene, -1) for gene in genes]))
+        return cls(tuple(table["ensembl_gene_id"].to_pylist()), embedding_matrix(table), genes)
 
     def similarity(self, texts: list[NDArray[np.float32]]) -> Floats:
         """Similarity of the genes of the axis with texts; NaN without a vector."""
-        known = self.rows >= 0
-        on_axis = np.full((len(self.rows), len(texts)), np.nan)
-        on_axis[known] = text_similarity(self.matrix, texts)[self.rows[known]]
-        return on_axis
+        return similarity_on_axis(self.ids, self.matrix, self.axis, texts)
 
 
 def _dealt(similar: Floats, seed: int) -> Iterator[Floats]:
-    """Each gene with the description of another."""
-    known = np.flatnonzero(np.isfinite(similar).all(axis=1))
     for draw in range(DRAWS):
-        other = similar.copy()
-        other[known] = similar[np.random.default_rng([seed, draw]).permutation(known)]
-        yield other
+        yield dealt_genes(similar, np.random.default_rng([seed, draw]))
+
+
+def dealt_genes(similar: Floats, rng: np.random.Generator) -> Floats:
+    """Similarity with the description of another gene in place of that of each."""
+    known = np.flatnonzero(np.isfinite(similar).all(axis=1))
+    other = similar.copy()
+    other[known] = similar[rng.permutation(known)]
+    return other
 
 
 def _random(similar: Floats, seed: int) -> Iterator[Floats]:

@@ -14,4 +14,3 @@ from .model_comparison import publishers_tests as publishers_tests
 from .model_comparison import text_gains as text_gains
 from .model_comparison import unavailable_in_words as unavailable_in_words
 from .plots import frontier as frontier
-from .report_figure import ReportFigure as ReportFigure

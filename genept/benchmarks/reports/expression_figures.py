@@ -9,8 +9,8 @@ import polars as pl
 
 from genept.benchmarks.cells import LINEAGE_TASK
 from genept.benchmarks.reports.plots import program_map
-from genept.benchmarks.reports.report_figure import MOST_SHOWN, Read, ReportFigure
-from genept.common import new_figure, png_bytes
+from genept.benchmarks.reports.report_figure import MOST_SHOWN, Read
+from genept.common import ReportFigure, new_figure, png_bytes
 
 SYMBOLS_SHOWN = 3
 

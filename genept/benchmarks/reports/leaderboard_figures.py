@@ -10,7 +10,7 @@ import polars as pl
 from genept.benchmarks.cells import TASK as CELL_TYPES
 from genept.benchmarks.reports import plots
 from genept.benchmarks.reports.expression_figures import lineage_figure, program_figures
-from genept.benchmarks.reports.report_figure import MOST_SHOWN, Read, ReportFigure
+from genept.benchmarks.reports.report_figure import MOST_SHOWN, Read
 from genept.benchmarks.task_scores import (
     MASKED,
     ablations,
@@ -23,6 +23,7 @@ from genept.benchmarks.task_scores import (
     spaces_of,
 )
 from genept.benchmarks.vector_costs import per_point
+from genept.common import ReportFigure
 from genept.text import Recipe
 
 

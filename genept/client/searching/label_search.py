@@ -46,6 +46,7 @@ _CODE: Final = (
     "genept.embeddings.pooling",
     "genept.embeddings.text_readings.label_meanings",
     "genept.embeddings.text_readings.readings",
+    "genept.embeddings.text_readings.similarities",
     "genept.embeddings.text_readings.text_maps",
 )
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from genept.client.release_lookup import Resolved, released_files
 from genept.client.vectors import Vectors, expression_rows
 from genept.embeddings import label_of
-from genept.embeddings.text_readings import FEWEST_OF_TYPE, text_similarity
+from genept.embeddings.text_readings import FEWEST_OF_TYPE, similarity_on_axis
 from genept.storage import sha256_of
 
 Floats = NDArray[np.float64]
@@ -124,9 +124,4 @@ class ReleasedExpression:
         NDArray of float64
             Genes × texts; NaN for a gene without a vector.
         """
-        row = {str(id_): at for at, id_ in enumerate(genes.ids)}
-        rows = np.array([row.get(gene, -1) for gene in self.genes])
-        on_axis = np.full((len(rows), len(texts)), np.nan)
-        known = rows >= 0
-        on_axis[known] = text_similarity(np.asarray(genes.matrix), texts)[rows[known]]
-        return on_axis
+        return similarity_on_axis(genes.ids.tolist(), np.asarray(genes.matrix), self.genes, texts)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 import scipy.sparse as sp
@@ -23,7 +22,7 @@ from genept.embeddings.text_readings.description_inputs import (
     read_description_inputs,
 )
 from genept.embeddings.text_readings.group_description import GroupDescription
-from genept.embeddings.text_readings.group_effects import compare_groups
+from genept.embeddings.text_readings.group_effects import compare_labels
 from genept.embeddings.text_readings.group_statements import describe_groups
 from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, Origin, Part, sha256_of
@@ -42,6 +41,7 @@ DESCRIBED_BY: Final = (
     "genept.embeddings.text_readings.label_meanings",
     "genept.embeddings.text_readings.lineages",
     "genept.embeddings.text_readings.readings",
+    "genept.embeddings.text_readings.similarities",
     "genept.schema.tables",
 )
 """Modules that decide what descriptions say, for the origin of what is made of them."""
@@ -100,9 +100,7 @@ def describe_label(
         In order of the values.
     """
     values = labels.drop_nulls().unique().sort().to_list()
-    number = {value: at for at, value in enumerate(values)}
-    group_of = np.array([number.get(value, -1) for value in labels], np.intp)
-    effects = compare_groups(blocks, group_of, unit, len(values))
+    effects = compare_labels(blocks, labels.to_list(), values, unit)
     symbols = dict(axis.select("ensembl_gene_id", "symbol").iter_rows())
     genes = axis["ensembl_gene_id"].to_list()
     vocabulary = inputs.vocabulary(collection, grouping, values, genes, symbols)

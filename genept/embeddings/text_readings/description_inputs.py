@@ -19,7 +19,7 @@ from genept.embeddings.expression import embedding_matrix
 from genept.embeddings.text_readings.group_statements import Vocabulary
 from genept.embeddings.text_readings.label_meanings import LabelQuery, Ontology, label_queries
 from genept.embeddings.text_readings.lineages import Lineages
-from genept.embeddings.text_readings.readings import text_similarity
+from genept.embeddings.text_readings.similarities import similarity_on_axis
 from genept.storage import sha256_of
 from genept.text import Space
 
@@ -93,12 +93,8 @@ class DescriptionInputs:
             queries = label_queries(collection, values, self.ontology)
             labels = Lineages(self.ontology).candidates(grouping, queries)
         if labels and self.vectors is not None:
-            ids, matrix = self.vectors
-            place = {id_: row for row, id_ in enumerate(ids)}
-            rows = np.array([place.get(gene, -1) for gene in genes], np.intp)
-            similarity = np.full((len(genes), len(labels)), np.nan)
-            similar = text_similarity(matrix, [self._vectors(query) for query in labels])
-            similarity[rows >= 0] = similar[rows[rows >= 0]]
+            texts = [self._vectors(query) for query in labels]
+            similarity = similarity_on_axis(*self.vectors, genes, texts)
         return Vocabulary(
             genes, symbols, self.go_terms, self.programs, self.program_names, labels, similarity
         )

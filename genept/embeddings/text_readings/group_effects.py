@@ -6,7 +6,7 @@ mean is tested in `genept.embeddings.text_readings.group_terms`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from genept.embeddings.pooling import expression_weights
+from genept.embeddings.text_readings.similarities import compared_expression
 
 Floats = NDArray[np.float64]
 
@@ -70,24 +70,6 @@ class GroupEffects:
         )  # fmt: skip
 
 
-def weights_of(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
-    """Expression on the scale on which groups are compared.
-
-    Parameters
-    ----------
-    expression
-        Observations × genes, in `unit`.
-    unit
-        Unit of the values.
-
-    Returns
-    -------
-    scipy.sparse.csr_matrix
-        Weights as of GenePT-w; z-scores as they are.
-    """
-    return expression if unit == "zscore" else expression_weights(expression, unit)
-
-
 def compare_groups(
     blocks: Iterable[sp.csr_matrix], group_of: NDArray[np.intp], unit: str, n_groups: int
 ) -> GroupEffects:
@@ -123,7 +105,7 @@ def compare_groups(
         rows = np.arange(start, start + block.shape[0])
         if rows.size and rows[-1] >= total:
             raise ValueError(f"more observations than the {total} that have a group")
-        weights = weights_of(block, unit)
+        weights = compared_expression(block, unit)
         members = _membership(group_of[rows], n_groups)
         squares = weights.multiply(weights).tocsr()
         added = [np.asarray((members @ each).todense(), float) for each in (weights, squares)]
@@ -137,30 +119,28 @@ def compare_groups(
     return _compared(sums, np.concatenate(sampled), group_of, chosen, n_groups)
 
 
-def compare_observation(
-    blocks: Iterable[sp.csr_matrix], number: int, total: int, unit: str
+def compare_labels(
+    blocks: Iterable[sp.csr_matrix], labels: Sequence[str | None], values: Sequence[str], unit: str
 ) -> GroupEffects:
-    """Compare one observation with the rest of its collection: a group of one.
+    """Compare the observations of every value of a label with all others.
 
     Parameters
     ----------
-    blocks
-        Observations × genes of the axis, in `unit`, one block after the other.
-    number
-        Its number in the order of the blocks.
-    total
-        Observations of all blocks.
-    unit
-        Unit of the values.
+    blocks, unit
+        As of `compare_groups`.
+    labels
+        Label of each observation, in the order of the blocks; None: without.
+    values
+        Values of the label, in the order of the groups.
 
     Returns
     -------
     GroupEffects
-        Of one group.
+        One group for each value.
     """
-    group_of = np.full(total, -1, np.intp)
-    group_of[number] = 0
-    return compare_groups(blocks, group_of, unit, 1)
+    number = {value: at for at, value in enumerate(values)}
+    group_of = np.array([-1 if it is None else number.get(it, -1) for it in labels], np.intp)
+    return compare_groups(blocks, group_of, unit, len(values))
 
 
 def drawn(total: int, at_most: int) -> NDArray[np.intp]:

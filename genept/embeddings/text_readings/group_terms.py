@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from genept.embeddings.text_readings.group_effects import GroupEffects
-from genept.embeddings.text_readings.readings import standardised
+from genept.embeddings.text_readings.similarities import speaking_genes
 
 Floats = NDArray[np.float64]
 
@@ -129,9 +129,8 @@ def text_sets(names: Sequence[str], similarity: Floats) -> GeneSets:
         One for each text; genes without a description take no part in the test.
     """
     known = np.asarray(np.isfinite(similarity).all(axis=1), np.bool_)
-    weights = np.zeros_like(similarity)
+    weights = speaking_genes(similarity, POWER)
     if known.any():
-        weights[known] = np.maximum(standardised(similarity[known]), 0) ** POWER
         smallest = np.sort(weights, axis=0)[-min(SPEAKING, len(weights))]
         weights[weights < smallest] = 0
     return GeneSets(tuple(names), sp.csr_matrix(weights.T), known)

@@ -15,7 +15,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from genept.embeddings.pooling import expression_weights
+from genept.embeddings.text_readings.similarities import (
+    compared_expression,
+    softmax,
+    speaking_genes,
+    standardised,
+)
 
 Floats = NDArray[np.float64]
 
@@ -121,7 +126,7 @@ def _decomposed(
     from sklearn.utils.extmath import randomized_svd
     from threadpoolctl import threadpool_limits
 
-    values = expression if unit == "zscore" else expression_weights(expression, unit)
+    values = compared_expression(expression, unit)
     by_gene = values.tocsc()
     often = np.flatnonzero(np.diff(by_gene.indptr) >= SMALLEST_SHARE * values.shape[0])
     dense = by_gene[:, often].toarray().astype(np.float32)
@@ -148,47 +153,6 @@ def _nearest(
     return nearest
 
 
-def standardised(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Subtract the mean of each column, and divide by its deviation; constant columns are 0.
-
-    Parameters
-    ----------
-    matrix
-        Rows × columns, or one column.
-
-    Returns
-    -------
-    NDArray
-        The same shape.
-    """
-    spread = matrix.std(axis=0)
-    result: NDArray[np.floating] = (matrix - matrix.mean(axis=0)) / np.where(
-        spread > _SMALLEST, spread, 1
-    )
-    return result
-
-
-def text_similarity(genes: NDArray[np.float32], texts: Sequence[NDArray[np.float32]]) -> Floats:
-    """How similar each gene's description is to each text.
-
-    Parameters
-    ----------
-    genes
-        Vectors of every gene of the space, genes × dimensions.
-    texts
-        For each text its phrasings, (n_phrasings, dimensions): unit vectors are averaged.
-
-    Returns
-    -------
-    NDArray of float64
-        Cosines after the mean of the genes is taken off, genes × texts.
-    """
-    unit = _unit(genes.astype(np.float64))
-    centre = unit.mean(axis=0)
-    queries = np.array([_unit(each.astype(np.float64)).mean(axis=0) for each in texts])
-    return np.asarray(_unit(unit - centre) @ _unit(queries - centre).T)
-
-
 def gene_weights(similarity: Floats) -> Floats:
     """Weights of genes for texts: standardised similarity, negative parts cut, to a power.
 
@@ -202,10 +166,7 @@ def gene_weights(similarity: Floats) -> Floats:
     NDArray of float64
         The same shape, columns of unit length; 0 without a description.
     """
-    known = np.isfinite(similarity).all(axis=1)
-    weights = np.zeros_like(similarity)
-    if known.any():
-        weights[known] = np.maximum(standardised(similarity[known]), 0) ** POWER
+    weights = speaking_genes(similarity, POWER)
     length = np.linalg.norm(weights, axis=0)
     return np.asarray(weights / np.where(length > 0, length, 1))
 
@@ -230,9 +191,7 @@ class Reading:
     @property
     def probabilities(self) -> Floats:
         """Of each text if one of them is true, observations × texts."""
-        logits = SHARPNESS * self.scores
-        likely = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(likely / likely.sum(axis=1, keepdims=True))
+        return softmax(SHARPNESS * self.scores)
 
     @property
     def answers(self) -> NDArray[np.intp]:
@@ -257,7 +216,3 @@ def read_observations(structure: Structure, similarity: Floats) -> Reading:
     """
     weights = gene_weights(similarity[structure.genes])
     return Reading(np.asarray(standardised(structure.read(weights))))
-
-
-def _unit(rows: Floats) -> Floats:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), _SMALLEST))

@@ -15,6 +15,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from genept.embeddings.text_readings.similarities import softmax
+
 Floats = NDArray[np.float64]
 Head = Literal["logistic", "ridge", "pls"]
 
@@ -39,59 +41,6 @@ SAME_TEXT: Final = 0.999
 """Two texts with this cosine are one."""
 
 _SMALLEST: Final = 1e-9
-
-
-def unit_rows_of(rows: NDArray[np.floating]) -> Floats:
-    """Rows of unit length; rows of zeros stay.
-
-    Parameters
-    ----------
-    rows
-        Any matrix, or one row.
-
-    Returns
-    -------
-    NDArray of float64
-        The same shape.
-    """
-    long = rows.astype(np.float64)
-    lengths = np.linalg.norm(long, axis=-1, keepdims=True)
-    return np.asarray(long / np.maximum(lengths, _SMALLEST))
-
-
-def gene_centre(genes: NDArray[np.float32]) -> Floats:
-    """Mean of the unit vectors of all genes of a space, which texts are centred by.
-
-    Parameters
-    ----------
-    genes
-        Genes × dimensions.
-
-    Returns
-    -------
-    NDArray of float64
-        Shape (dimensions,).
-    """
-    return np.asarray(unit_rows_of(genes).mean(axis=0))
-
-
-def text_vectors(centre: Floats, texts: Sequence[NDArray[np.float32]]) -> Floats:
-    """One vector for each text: the mean of its phrasings, less the mean of the genes.
-
-    Parameters
-    ----------
-    centre
-        As `gene_centre` returns it.
-    texts
-        For each text its phrasings, (n_phrasings, dimensions).
-
-    Returns
-    -------
-    NDArray of float64
-        Texts × dimensions, of unit length.
-    """
-    means = np.array([unit_rows_of(each).mean(axis=0) for each in texts])
-    return unit_rows_of(means.reshape(len(texts), len(centre)) - centre)
 
 
 @dataclass(frozen=True)
@@ -135,7 +84,7 @@ class TextMap:
             the others.
         """
         values = (directions - self.centre) / self.spread @ self.weights + self.offsets
-        return _softmax(values) if self.head == "logistic" else np.asarray(values)
+        return softmax(values) if self.head == "logistic" else np.asarray(values)
 
     def shares_of(self, texts: Floats, rivals: Floats | None = None) -> Floats:
         """How much each text means each type.
@@ -157,7 +106,7 @@ class TextMap:
         if rivals is not None and len(rivals):
             strange = (rivals @ self.texts.T).max(axis=1) < SAME_TEXT
             every = np.concatenate([every, rivals[strange]])
-        return _softmax(texts @ every.T / SOFTNESS)[:, : len(self.types)]
+        return softmax(texts @ every.T / SOFTNESS)[:, : len(self.types)]
 
     def read(self, directions: Floats, texts: Floats, rivals: Floats | None = None) -> Floats:
         """Scores of observations for texts; a text that means no type in particular scores low.
@@ -263,8 +212,3 @@ def _pls(x: Floats, codes: NDArray[np.intp], _balance: Floats) -> tuple[Floats, 
 
 
 _HEADS: Final = {"logistic": _logistic, "ridge": _ridge, "pls": _pls}
-
-
-def _softmax(values: Floats) -> Floats:
-    likely = np.exp(values - values.max(axis=1, keepdims=True))
-    return np.asarray(likely / likely.sum(axis=1, keepdims=True))

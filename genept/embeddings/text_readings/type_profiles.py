@@ -18,10 +18,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from genept.embeddings.pooling import expression_weights
-from genept.embeddings.text_readings.readings import (
-    LARGEST,
-    SMALLEST_SHARE,
+from genept.embeddings.text_readings.readings import LARGEST, SMALLEST_SHARE
+from genept.embeddings.text_readings.similarities import (
+    compared_expression,
+    speaking_genes,
     standardised,
 )
 
@@ -119,8 +119,7 @@ class GeneScale:
 
 def _values(expression: sp.csr_matrix, unit: str) -> sp.csr_matrix:
     """Expression as it is compared over observations, as `structure_of` does it."""
-    values = expression if unit == "zscore" else expression_weights(expression, unit)
-    return sp.csr_matrix(values, dtype=np.float64)
+    return sp.csr_matrix(compared_expression(expression, unit), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -217,7 +216,7 @@ class TypeProfiles:
         """
         varies = self.scale.spread > 0
         direction = np.zeros(varies.shape)
-        genes = _genes_of(similarity[varies])
+        genes = speaking_genes(similarity[varies], POWER_OF_GENES)
         if not self.types:
             direction[varies] = _scaled(genes)
             return direction
@@ -260,16 +259,6 @@ class TypeProfiles:
         directions, apart = self.left_out
         size = max(float((directions * apart).sum() / max((directions**2).sum(), _SMALLEST)), 0.0)
         return size, np.sqrt(((apart - size * directions) ** 2).mean(axis=0))
-
-
-def _genes_of(similarity: Floats) -> Floats:
-    """Genes that a text speaks of: standardised similarity to a power; 0 without description."""
-    known = np.isfinite(similarity)
-    weights = np.zeros_like(similarity)
-    if not known.any():
-        return weights
-    weights[known] = np.maximum(standardised(similarity[known]), 0) ** POWER_OF_GENES
-    return weights
 
 
 def _scaled(profile: Floats) -> Floats:

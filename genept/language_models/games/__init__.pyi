@@ -2,7 +2,6 @@
 
 from .declared_games import DeclaredGame as DeclaredGame
 from .declared_games import controls_of as controls_of
-from .donor_figures import GameFigure as GameFigure
 from .donor_figures import draw_games as draw_games
 from .donor_game import GameError as GameError
 from .donor_game import play as play

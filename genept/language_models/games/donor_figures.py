@@ -6,13 +6,12 @@ rules; controls are grey.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from genept.common import new_figure, png_bytes
+from genept.common import ReportFigure, new_figure, png_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,29 +24,9 @@ MOST_GAMES: Final = 5
 """Games of the same rules in a figure, and lineages on a page; the tables hold the others."""
 
 
-@dataclass(frozen=True)
-class GameFigure:
-    """A picture with its title, and what it shows in words.
-
-    Parameters
-    ----------
-    name
-        For a file name: small letters and hyphens.
-    title, words
-        Title of the figure, and sentences that state its results.
-    png
-        The picture.
-    """
-
-    name: str
-    title: str
-    words: str
-    png: bytes
-
-
 def draw_games(
     games: pl.DataFrame, moves: pl.DataFrame, strategies: pl.DataFrame
-) -> list[GameFigure]:
+) -> list[ReportFigure]:
     """Draw the games of each set of rules beside their controls, and the lineage of each game.
 
     Parameters
@@ -57,10 +36,10 @@ def draw_games(
 
     Returns
     -------
-    list of GameFigure
+    list of ReportFigure
         Games without a move are left out.
     """
-    figures: list[GameFigure] = []
+    figures: list[ReportFigure] = []
     begun = games.filter(pl.col("n_moves") > 0).sort("rules", "is_control", "game_id")
     for (rules,), rows in begun.group_by("rules", maintain_order=True):
         others = rows.filter(~pl.col("is_control"))[:MOST_GAMES]
@@ -96,7 +75,7 @@ def mean_resources(moves: pl.DataFrame, strategies: pl.DataFrame) -> pl.DataFram
 
 def _resources(
     rules: str, games: pl.DataFrame, moves: pl.DataFrame, strategies: pl.DataFrame
-) -> GameFigure:
+) -> ReportFigure:
     figure, axes = _figure(9, 4.4)
     ends = []
     for style, game in _styled(games):
@@ -114,12 +93,12 @@ def _resources(
     axes.set_ylabel("mean units of an agent", fontsize=8)
     title = "Mean resources by round and generation"
     words = f"Rules {rules}. At the end of the first and of the last whole generation: "
-    return GameFigure(
+    return ReportFigure(
         f"resources-{rules}", title, words + "; ".join(ends) + ".", _finished(figure, axes, title)
     )
 
 
-def _shares(rules: str, games: pl.DataFrame, moves: pl.DataFrame) -> GameFigure:
+def _shares(rules: str, games: pl.DataFrame, moves: pl.DataFrame) -> ReportFigure:
     figure, axes = _figure(9, 3.6)
     sentences = []
     for style, game in _styled(games):
@@ -135,10 +114,10 @@ def _shares(rules: str, games: pl.DataFrame, moves: pl.DataFrame) -> GameFigure:
     axes.set_ylabel("mean share given", fontsize=8)
     title = "Share of its wealth that a donor gives"
     words = f"Rules {rules}. From the first to the last generation: {'; '.join(sentences)}."
-    return GameFigure(f"shares-{rules}", title, words, _finished(figure, axes, title))
+    return ReportFigure(f"shares-{rules}", title, words, _finished(figure, axes, title))
 
 
-def _lineage(id_: str, strategies: pl.DataFrame) -> GameFigure:
+def _lineage(id_: str, strategies: pl.DataFrame) -> ReportFigure:
     """Agents by generation, the richest on top; lines from whom they learned."""
     ranked = strategies.with_columns(
         place=pl.col("wealth").rank("ordinal").over("generation") - 1,
@@ -173,7 +152,7 @@ def _lineage(id_: str, strategies: pl.DataFrame) -> GameFigure:
     )
     title = f"Lineage of strategies, {id_}"
     figure_name = "".join(letter if letter.isalnum() else "-" for letter in id_.lower())
-    return GameFigure(
+    return ReportFigure(
         f"lineage-{figure_name}", title, words, _finished(figure, axes, title, legend=False)
     )
 
