@@ -246,15 +246,16 @@ class Installation:
         Returns whether it is needed; and why one that is wanted cannot be had, or nothing. Raises
         `SourceError` if one that is needed cannot be had.
         """
-        if source_id in self.wanted_sources:
-            try:
-                self.archives.fetch(source_id)
-            except SourceError as error:
-                return False, str(error)
-        needed = source_id in self.needed_sources
-        if needed:
+        is_wanted = source_id in self.wanted_sources
+        if not is_wanted and source_id not in self.needed_sources:
+            return False, ""
+        try:
             self.archives.fetch(source_id)
-        return needed, ""
+        except SourceError as error:
+            if not is_wanted:
+                raise
+            return False, str(error)
+        return True, ""
 
     def released_sources(self) -> dict[str, ReleasedSource]:
         """What a release says about the sources that went into it."""
