@@ -179,15 +179,23 @@ def keys(role: Annotated[str, typer.Option(help=f"One of {', '.join(ROLES)}.")] 
 
 @app.command("table")
 def show_table(
-    name: Annotated[str, typer.Argument(help="A published table, such as genes.")],
+    name: Annotated[
+        str | None, typer.Argument(help="A published table, such as genes; none: list them.")
+    ] = None,
     rows: Annotated[int, typer.Option(help="How many rows to print.", min=1)] = 5,
     release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
 ) -> None:
-    """Print what a table means, its columns, and its first rows."""
+    """Print what a table means, its columns, and its first rows; or list the tables."""
     from genept.client import load_table, open_releases
 
     known = open_releases()
     manifest = known.current() if release == "latest" else known.manifest(release)
+    if name is None:
+        listed = (
+            (table, f"{of.rows:,}", of.meaning) for table, of in sorted(manifest.tables.items())
+        )
+        answer.print(plain_table("table", "rows", "meaning", rows=listed))
+        return
     head = load_table(name, release=manifest.release_id).head(rows).collect()
     released = manifest.tables[name]
     answer.print(f"[bold]{name}[/]: {released.meaning}")

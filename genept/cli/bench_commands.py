@@ -22,6 +22,7 @@ from genept.benchmarks import (
     report_figures,
     sample_tasks,
 )
+from genept.cli.output_files import writable
 from genept.client import (
     Advance,
     Platform,
@@ -113,7 +114,9 @@ def compare_models(
     pay: Annotated[
         bool, typer.Option("--pay", help="Also services, within GENEPT_EMBEDDING_BUDGET.")
     ] = False,
-    output: Annotated[Path, typer.Option(help="The page to write.")] = Path("models.html"),
+    output: Annotated[Path, typer.Option(help="The page to write.", callback=writable())] = Path(
+        "models.html"
+    ),
 ) -> None:
     """Compare every available text model and space on every task, on one page."""
     platform = Platform(Settings())

@@ -13,7 +13,7 @@ import typer
 
 from genept.cli.writing_commands import probe_model
 from genept.client import Platform
-from genept.common import Settings, StoreError, console, visible
+from genept.common import Settings, StoreError, console, duration, visible
 from genept.language_models import (
     AnswerFormat,
     Chat,
@@ -127,6 +127,8 @@ def _announce(cost: ChatForecast, model: LanguageModel) -> None:
             f", {cost.tokens:,} tokens and at most {cost.most_output_tokens:,} of answers, "
             f"at most ${cost.dollars:.4f} ({cost.basis})"
         )
+    elif cost.n_new and cost.seconds is not None:
+        text += f", at most {duration(cost.seconds)} on this machine"
     console.print(text, markup=False, soft_wrap=True)
 
 

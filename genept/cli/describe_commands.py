@@ -13,7 +13,7 @@ import polars as pl
 import typer
 from rich.markup import escape
 
-from genept.cli.output_files import write_table
+from genept.cli.output_files import TABLES, writable, write_table
 from genept.client import LATEST, ReleasedDescriptions
 from genept.common import StoreError, console, open_console, plain_table, visible
 
@@ -37,7 +37,11 @@ InSpace = Annotated[
 OfRelease = Annotated[str, typer.Option(help="Id of a release.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print rows as JSON, one per line.")]
 ToFile = Annotated[
-    Path | None, typer.Option(help="Write rows to this file: .parquet, or .csv without lists.")
+    Path | None,
+    typer.Option(
+        help="Write rows to this file: .parquet, or .csv without lists.",
+        callback=writable(*TABLES),
+    ),
 ]
 
 

@@ -7,14 +7,17 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
 from genept.client import (
+    EditForecast,
     EditReport,
     Platform,
+    edit_inputs,
     edit_on,
+    forecast_edit,
     keep_edits,
     next_name,
     register_edited,
 )
-from genept.common import Settings, StoreError, console, open_console, plain_table
+from genept.common import Settings, StoreError, console, duration, open_console, plain_table
 from genept.language_models import Chat, ChatError, SamplingOptions, complete
 from genept.language_models.self_editing import EditOptions, EditPolicy, LearnedPolicy, ModelPolicy
 
@@ -35,7 +38,10 @@ def edit(
         str | None, typer.Option(help="A model whose statements may replace lines.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of proposals and shuffles.")] = 0,
-    dry_run: Annotated[bool, typer.Option(help="Keep and register nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Forecast the work; edit nothing.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep/--no-keep", help="Keep what was tried, and what passes.")
+    ] = True,
 ) -> None:
     """Edit descriptions in rounds; keep edits that raise scores above shuffled edits.
 
@@ -46,6 +52,12 @@ def edit(
     options = EditOptions(rounds=rounds, proposals=proposals, seed=seed)
     if restated_by and (why := platform.probes.blocked(restated_by)):
         raise StoreError(f"--restated-by: {why}")
+    if dry_run:
+        with console.status("reading evidence"):
+            inputs = edit_inputs(platform, task or (), restated_by)
+            forecast = forecast_edit(platform, inputs, embedder, options)
+        _forecast(forecast, embedder)
+        return
     name = next_name(platform)
     columns = (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -56,7 +68,8 @@ def edit(
             lambda what, share: progress.update(shown, description=what, completed=share),
         )  # fmt: skip
     _print(report)
-    if dry_run:
+    if not keep:
+        answer.print("nothing of it is kept")
         return
     keep_edits(platform, report)
     if not report.passes:
@@ -64,6 +77,20 @@ def edit(
         raise typer.Exit(1)
     n = register_edited(platform, report, restated_by)
     answer.print(f"recipe {name} describes {n:,} genes: GENEPT_SPACES='[\"{embedder}/{name}\"]'")
+
+
+def _forecast(forecast: EditForecast, embedder: str) -> None:
+    answer.print(
+        f"{forecast.n_genes:,} genes with evidence, {forecast.n_training:,} of which decide; "
+        f"{forecast.n_edits:,} edits at most, shuffled ones included"
+    )
+    answer.print(f"decide: {', '.join(forecast.rewarded)}", markup=False)
+    answer.print(f"watched: {', '.join(forecast.others) or 'none'}", markup=False)
+    answer.print(
+        f"about {forecast.n_texts:,} texts ({forecast.n_new:,} of the first drafts are new): "
+        f"{duration(forecast.seconds)} with {embedder} on this machine, and scoring",
+        markup=False,
+    )
 
 
 def _policy(platform: Platform, name: str, seed: int) -> EditPolicy:

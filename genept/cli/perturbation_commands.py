@@ -13,7 +13,7 @@ import polars as pl
 import typer
 from rich.markup import escape
 
-from genept.cli.output_files import write_table
+from genept.cli.output_files import TABLES, writable, write_table
 from genept.client import Platform
 from genept.common import Settings, StoreError, console, open_console, plain_table
 from genept.datasources import CELL_LINES, SCREENS_SOURCE, Question
@@ -42,7 +42,10 @@ def perturbation(
     ] = None,
     top: Annotated[int, typer.Option(help="Effects to show.", min=1)] = 10,
     out: Annotated[
-        Path | None, typer.Option(help="Write all measured genes here: .parquet or .csv.")
+        Path | None,
+        typer.Option(
+            help="Write all measured genes here: .parquet or .csv.", callback=writable(*TABLES)
+        ),
     ] = None,
 ) -> None:
     """Predict what knocking GENE down does to other genes, with evidence; or say why not."""

@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from genept.cli.new_drugs import Asked
-from genept.cli.output_files import write_table
+from genept.cli.output_files import TABLES, writable, write_table
 from genept.cli.perturbation_commands import perturbation
 from genept.client import Platform, load_embeddings
 from genept.collections import typed_options, validated_sidecar
@@ -61,7 +61,10 @@ Unit = Annotated[
 Options = Annotated[
     list[str] | None, typer.Option("--option", help='Of the format: missing="impute_gene_mean".')
 ]
-Out = Annotated[Path | None, typer.Option(help="Write every row here: .parquet or .csv.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Write every row here: .parquet or .csv.", callback=writable(*TABLES)),
+]
 
 
 @predict.callback()

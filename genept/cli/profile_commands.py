@@ -6,12 +6,22 @@ How they are generated is `genept.client.searching.profile_generation`.
 from pathlib import Path
 from typing import Annotated, Final
 
+import polars as pl
 import typer
 from rich.markup import escape
 
 from genept.cli.lookup_commands import DEFAULT_SPACE, HowMany, InSpace, OfRelease
-from genept.client import LATEST, Platform, SpaceSearch, TextProfile, generate_for_text
+from genept.cli.output_files import writable
+from genept.client import (
+    LATEST,
+    PROFILE_FILES,
+    Platform,
+    SpaceSearch,
+    TextProfile,
+    generate_for_text,
+)
 from genept.common import Settings, console, open_console, plain_table
+from genept.embeddings.text_readings import NORMAL_95
 
 DEFAULT_COLLECTION: Final = "pbmc-hao"
 
@@ -31,7 +41,10 @@ def generate(
         str, typer.Option(help="Whose genes and labelled types are used.")
     ] = DEFAULT_COLLECTION,
     out: Annotated[
-        Path | None, typer.Option(help="File for the whole profile: .parquet or .h5ad.")
+        Path | None,
+        typer.Option(
+            help="File for the whole profile: .parquet or .h5ad.", callback=writable(*PROFILE_FILES)
+        ),
     ] = None,
     space: InSpace = DEFAULT_SPACE,
     n: HowMany = 10,
@@ -45,7 +58,11 @@ def generate(
         profile.write(out)
     _print(profile, n)
     if out is not None:
-        answer.print(f"{profile.genes.height:,} genes in {escape(str(out))}")
+        n_known = profile.genes["deviation"].count()
+        answer.print(
+            f"{n_known:,} genes in {escape(str(out))}; {profile.genes.height - n_known:,} others "
+            "of the collection are expressed too rarely"
+        )
 
 
 def _print(profile: TextProfile, n: int) -> None:
@@ -56,13 +73,30 @@ def _print(profile: TextProfile, n: int) -> None:
         f"[dim]by {by}the genes of the text, {about['collection']} in {about['space']}, "
         f"release {about['release']}[/]"
     )
+    shown = profile.genes.head(n)
     genes = (
-        (f"{deviation:+.2f}", symbol or id_, _interval(expected, low, high))
-        for id_, symbol, deviation, expected, low, high in profile.genes.head(n)
-        .select("ensembl_gene_id", "symbol", "deviation", "expected", "ci_low", "ci_high")
-        .iter_rows()
+        (
+            f"{row['deviation']:+.2f}",
+            "" if row["error"] is None else f"{row['error']:.2f}",
+            row["symbol"] or row["ensembl_gene_id"],
+            _interval(row["expected"], row["ci_low"], row["ci_high"]),
+            "" if row["nearest_type"] is None else f"{row['nearest_type']:.2f}",
+        )
+        for row in shown.iter_rows(named=True)
     )
-    answer.print(plain_table("deviation", "gene", f"expected, {about['unit']}", rows=genes))
+    like = f"measured in {about['nearest_type']}" if about["types"] else ""
+    unit = f"expected [95 %], {about['unit']}"
+    answer.print(plain_table("deviation, SD", "error, SD", "gene", unit, like, rows=genes))
+    if about["types"]:
+        clear = shown.filter(pl.col("deviation").abs() > NORMAL_95 * pl.col("error")).height
+        answer.print(
+            f"[dim]{clear} of these {shown.height} differ from the mean of the types by more than "
+            f"{NORMAL_95} errors; {escape(about['nearest_type'])} is the labelled type whose text "
+            "is most like this one[/]"
+        )
+    if about["genes_not_measured"]:
+        lacking = escape(", ".join(about["genes_not_measured"]))
+        answer.print(f"[dim]near the text, and not measured often enough here: {lacking}[/]")
     nearest = (
         (f"{correlation:.3f}", id_, label)
         for id_, label, correlation in profile.nearest.iter_rows()

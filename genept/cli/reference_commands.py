@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from genept.cli.editing_commands import edit
 from genept.cli.lookup_commands import describe, recipes
+from genept.cli.output_files import writable
 from genept.cli.writing_commands import write
 from genept.client import Installation, load_table, open_releases
 from genept.common import (
@@ -61,7 +62,9 @@ ReferenceName = Annotated[
 def map_file(
     file: Annotated[Path, typer.Argument(help="CSV, TSV or h5ad.", exists=True, dir_okay=False)],
     column: Annotated[str | None, typer.Option(help="Column (or h5ad var) with the names.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Where to write; else beside FILE.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where to write; else beside FILE.", callback=writable())
+    ] = None,
     reference: ReferenceName = "starter",
 ) -> None:
     """Map the gene names of FILE, write the mapping as CSV, and print a summary."""
@@ -107,7 +110,9 @@ def explain(
 def diff(
     before: Annotated[str, typer.Argument(help="`starter`, or files separated by commas.")],
     after: Annotated[str, typer.Argument(help="`starter`, or files separated by commas.")],
-    output: Annotated[Path | None, typer.Option(help="Write all changes here, as CSV.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write all changes here, as CSV.", callback=writable())
+    ] = None,
 ) -> None:
     """Compare two references: which genes changed, and which collections they are in."""
     changes = reference_differences(_reference(before).genes, _reference(after).genes)

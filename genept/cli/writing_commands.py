@@ -12,11 +12,13 @@ from genept.common import (
     Settings,
     SourceError,
     StoreError,
+    duration,
     open_console,
     plain_table,
 )
 from genept.language_models import (
     ChatError,
+    ChatForecast,
     PendingChatsError,
     forecast_chats,
     in_threads,
@@ -77,7 +79,7 @@ def write(
             cost = forecast_chats(service, cache, chats, limit)
             answer.print(
                 f"{len(wanted):,} genes, {len(evidence):,} with evidence, {cost.n_new:,} to be "
-                f"asked for, at most ${cost.dollars:.4f}"
+                f"asked for, at most ${cost.dollars:.4f}{_time(cost)}"
             )
             if dry_run:
                 return
@@ -103,6 +105,10 @@ def write(
         f"{rows['ensembl_gene_id'].n_unique():,} genes written by {model}; recipes that use them: "
         f"{', '.join(recipes) or 'none, declare one (docs/recipes.md)'}"
     )
+
+
+def _time(cost: ChatForecast) -> str:
+    return "" if cost.seconds is None else f" and {duration(cost.seconds)} on this machine"
 
 
 def _wanted(

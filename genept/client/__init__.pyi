@@ -14,9 +14,12 @@ from .comparable_spaces import spaces_to_compare as spaces_to_compare
 from .comparison_page import COMPARISON as COMPARISON
 from .comparison_page import render_comparison as render_comparison
 from .editing import REWARDED as REWARDED
+from .editing import EditForecast as EditForecast
 from .editing import EditReport as EditReport
+from .editing import edit_inputs as edit_inputs
 from .editing import edit_on as edit_on
 from .editing import edit_parts as edit_parts
+from .editing import forecast_edit as forecast_edit
 from .editing import keep_edits as keep_edits
 from .editing import next_name as next_name
 from .editing import register_edited as register_edited
@@ -33,6 +36,7 @@ from .release_lookup import Snippets as Snippets
 from .release_lookup import open_releases as open_releases
 from .release_lookup import resolve as resolve
 from .released_descriptions import ReleasedDescriptions as ReleasedDescriptions
+from .searching import PROFILE_FILES as PROFILE_FILES
 from .searching import TABLE_OF as TABLE_OF
 from .searching import Among as Among
 from .searching import SearchHits as SearchHits

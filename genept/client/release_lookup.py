@@ -22,6 +22,7 @@ import polars as pl
 
 from genept.common import Settings, StoreError, UnreachableStoreError, write_privately
 from genept.release import Manifest, ReleasedFile, ReleasedFiles, Releases
+from genept.schema.tables import TABLES
 from genept.storage import Lake, Role, open_store
 
 LATEST: Final = "latest"
@@ -147,6 +148,11 @@ def released_files(manifest: Manifest, name: str, partition: dict[str, str]) -> 
     StoreError
         If there is no such table or partition, or their vectors differ in dimension.
     """
+    if name in TABLES and name not in manifest.tables:
+        raise StoreError(
+            f"release {manifest.release_id} was made by version {manifest.platform_version}, "
+            f"before there was a table {name!r}: `genept run` makes one that has it"
+        )
     if name not in manifest.tables:
         raise StoreError(
             f"release {manifest.release_id} has no table {name!r}"
@@ -166,9 +172,8 @@ def released_files(manifest: Manifest, name: str, partition: dict[str, str]) -> 
     if partition and not files:
         known = sorted({"/".join(file.partition) for file in table.files})
         wanted = "/".join(partition.get(column, "") for column in table.partition)
-        near = difflib.get_close_matches(wanted, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise StoreError(f"table {name!r} has nothing for {partition}; it has {known}{hint}")
+        asked = ", ".join(f"{column} {value!r}" for column, value in partition.items())
+        raise StoreError(f"table {name!r} has nothing for {asked}{suggestion(wanted, known)}")
     if len({file.dimension for file in files}) > 1:
         choices = sorted({f"{file.partition[0]} ({file.dimension})" for file in files})
         raise StoreError(
@@ -181,7 +186,9 @@ def released_files(manifest: Manifest, name: str, partition: dict[str, str]) -> 
 def suggestion(wanted: str, known: Sequence[str]) -> str:
     """The rest of a message about an unknown name: the one that may be meant, or all."""
     near = difflib.get_close_matches(wanted, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {list(known)}"
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; there are {', '.join(known)}" if known else "; there are none"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from genept.client.release_lookup import (
     resolve,
     suggestion,
 )
+from genept.client.released_collections import KIND_OF, collection_row
 from genept.client.vectors import released_vectors
 from genept.common import Settings, StoreError
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
     from genept.embeddings.text_readings import DescriptionInputs
     from genept.release import ReleasedFile
-
-KIND_OF: Final = {"cells": "single_cell", "samples": "bulk"}
-"""Kind of the collections that hold each."""
 
 TABLE: Final = "observation_descriptions"
 
@@ -71,15 +69,8 @@ class ReleasedDescriptions:
         self.settings = settings or Settings()
         self.release: Resolved = resolve(release, self.settings)
         self.collection = collection
-        known = self._table("collections").select("collection_id", "kind", "unit").collect()
-        row = known.filter(collection_id=collection)
-        if row.is_empty():
-            near = suggestion(collection, sorted(known["collection_id"]))
-            raise StoreError(f"the release has no collection {collection!r}{near}")
-        self.kind, self.unit = row["kind"].item(), row["unit"].item()
-        if among is not None and KIND_OF[among] != self.kind:
-            other = next(name for name, kind in KIND_OF.items() if kind == self.kind)
-            raise StoreError(f"{collection} holds {other}, not {among}")
+        row = collection_row(self._table("collections").collect(), collection, among)
+        self.kind, self.unit = row["kind"], row["unit"]
 
     def groups(
         self, by: str | None = None, group: str | None = None, *, space: str | None = None
@@ -105,16 +96,32 @@ class ReleasedDescriptions:
         StoreError
             There is no such label, value or space.
         """
+        if TABLE not in self.release.manifest.tables:  # a release that was made before it
+            return self._described_anew(by, group, space or self._usual_space())
         rows = self._table(TABLE).filter(pl.col("collection_id") == self.collection).collect()
         labels = rows["grouping"].unique().sort().to_list()
-        if by is not None and by not in labels:
-            raise StoreError(f"no label {by!r} makes groups in {self.collection}: it has {labels}")
+        self._require_label(by, labels)
         rows = rows if by is None else rows.filter(grouping=by)
+        if space is not None and space not in set(rows["space"].drop_nulls()):
+            rows = self._computed(labels if by is None else [by], space)
+        return self._of_group(rows, group)
+
+    def _described_anew(self, by: str | None, group: str | None, space: str) -> pl.DataFrame:
+        from genept.embeddings.text_readings import groupings
+
+        labels = list(groupings(self._expression()[0]))
+        self._require_label(by, labels)
+        return self._of_group(self._computed(labels if by is None else [by], space), group)
+
+    def _require_label(self, by: str | None, labels: Sequence[str]) -> None:
+        if by is not None and by not in labels:
+            has = ", ".join(labels) or "none"
+            raise StoreError(f"no label {by!r} makes groups in {self.collection}; it has {has}")
+
+    def _of_group(self, rows: pl.DataFrame, group: str | None) -> pl.DataFrame:
         values = rows["group_label"].unique().sort().to_list()
         if group is not None and group not in values:
             raise StoreError(f"{self.collection} has no group {group!r}{suggestion(group, values)}")
-        if space is not None and space not in set(rows["space"].drop_nulls()):
-            rows = self._computed(labels if by is None else [by], space)
         return rows if group is None else rows.filter(group_label=group)
 
     def observation(self, id_: str, *, space: str | None = None) -> pl.DataFrame:
@@ -221,7 +228,8 @@ class ReleasedDescriptions:
         return axis.select("gene_index", "ensembl_gene_id", "symbol").sort("gene_index").collect()
 
     def _files(self, table: str) -> list[ReleasedFile]:
-        return released_files(self.release.manifest, table, {})
+        known = table in self.release.manifest.tables
+        return released_files(self.release.manifest, table, {}) if known else []
 
     def _table(self, name: str) -> pl.LazyFrame:
         release = self.release.manifest.release_id

@@ -2,6 +2,7 @@
 
 from .display import NO_SCRIPTS as NO_SCRIPTS
 from .display import console as console
+from .display import duration as duration
 from .display import html_text as html_text
 from .display import markdown_block as markdown_block
 from .display import markdown_code as markdown_code
@@ -31,7 +32,6 @@ from .errors import setting as setting
 from .figures import ReportFigure as ReportFigure
 from .figures import new_figure as new_figure
 from .figures import png_bytes as png_bytes
-from .operating_system import Workers as Workers
 from .operating_system import is_running as is_running
 from .operating_system import machine as machine
 from .operating_system import private_folder as private_folder
@@ -43,3 +43,4 @@ from .operating_system import write_privately as write_privately
 from .plugins import Plugin as Plugin
 from .plugins import plugins_of as plugins_of
 from .settings import Settings as Settings
+from .workers import Workers as Workers

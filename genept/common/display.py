@@ -206,7 +206,9 @@ console = open_console(stderr=True)
 
 
 def plain_table(*headers: str, rows: Iterable[Iterable[str | Text]]) -> Table:
-    """Rows as a table without lines; names in the first column are shown whole, up to 44 letters.
+    """Rows as a table without lines; what is too long for a column goes on in the next line.
+
+    Names in the first column are shown in one line, up to 44 letters.
 
     Parameters
     ----------
@@ -221,6 +223,8 @@ def plain_table(*headers: str, rows: Iterable[Iterable[str | Text]]) -> Table:
     """
     table, cells = Table(*headers, box=None), [tuple(row) for row in rows]
     table.columns[0].min_width = min(44, max((len(row[0]) for row in cells), default=0))
+    for column in table.columns:
+        column.overflow = "fold"
     for row in cells:
         table.add_row(*(escape(cell) if isinstance(cell, str) else cell for cell in row))
     return table
@@ -258,3 +262,26 @@ def progress_bar(
     ) as bars:
         task = bars.add_task(what, total=total)
         yield lambda amount: bars.advance(task, amount)
+
+
+def duration(seconds: float) -> str:
+    """A length of time, in the unit that suits it.
+
+    Parameters
+    ----------
+    seconds
+        How long.
+
+    Returns
+    -------
+    str
+        In whole units, rounded.
+
+    Examples
+    --------
+    >>> duration(42), duration(900), duration(100_000)
+    ('42 s', '15 min', '28 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

@@ -142,6 +142,8 @@ class ChatForecast:
         Of their questions, and the most that their answers may have.
     dollars
         The most that one request for each may cost.
+    seconds
+        That a model on this machine may need for answers of that length; None: not known.
     basis
         How tokens were counted.
     """
@@ -152,6 +154,7 @@ class ChatForecast:
     tokens: int
     most_output_tokens: int
     dollars: float
+    seconds: float | None
     basis: str
 
 
@@ -188,4 +191,6 @@ def forecast_chats(
     batched = in_batches(service, spending_limit or SpendingLimit())
     price = service.declared.batch_price if batched else 1.0
     dollars, basis = dollars_of(service, tokens, most) * price, service.counter.basis
-    return ChatForecast(service.id, n_chats, len(new), tokens, most, dollars, basis)
+    speed = service.declared.tokens_per_second
+    seconds = None if speed is None else most / speed
+    return ChatForecast(service.id, n_chats, len(new), tokens, most, dollars, seconds, basis)

@@ -50,6 +50,9 @@ class LanguageModel(BaseModel):
         description="What may go into batches: all requests, the first one of each chat (answers "
         "that break their form are asked again singly), or none (its service has no Batch API).",
     )
+    tokens_per_second: float | None = Field(
+        None, gt=0, description="That a local model writes, with its questions; for forecasts."
+    )
     encoding: str | None = Field(None, description="Its tokens, if tiktoken knows them.")
     tokens_per_minute: int = Field(200_000, ge=1)
     requests_per_minute: int = Field(500, ge=1)

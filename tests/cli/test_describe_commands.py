@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 from genept.cli.app import app
 from genept.client import released_descriptions
 from genept.client.known_spaces import KnownSpaces
-from genept.client.release_lookup import open_releases
+from genept.client.release_lookup import open_releases, released_files
 from genept.client.released_descriptions import ReleasedDescriptions
 from genept.common import StoreError
 from genept.embeddings.text_readings.collection_descriptions import TABLE, describe_collections
@@ -108,6 +109,21 @@ def test_another_space_is_computed(monkeypatch):
     labels = computed.filter(kind="label", rank=1)
     assert labels["name"].to_list() == list(TYPES)
     assert computed.filter(kind="go_term").equals(stored.filter(kind="go_term"))
+
+
+def test_a_release_from_before_the_table_is_described_when_asked():
+    stored = ReleasedDescriptions(COLLECTION.id).groups("cell_type")
+    before = ReleasedDescriptions(COLLECTION.id)
+    kept = {name: of for name, of in before.release.manifest.tables.items() if name != TABLE}
+    manifest = before.release.manifest.model_copy(update={"tables": kept})
+    before.release = replace(before.release, manifest=manifest)
+    computed = before.groups("cell_type")
+    assert computed.filter(kind="go_term").equals(stored.filter(kind="go_term"))
+    assert before.groups("cell_type", "T cell")["group_label"].unique().to_list() == ["T cell"]
+    with pytest.raises(StoreError, match="no label 'tissue' makes groups"):
+        before.groups("tissue")
+    with pytest.raises(StoreError, match=f"before there was a table '{TABLE}': `genept run`"):
+        released_files(manifest, TABLE, {})
 
 
 @pytest.mark.parametrize(

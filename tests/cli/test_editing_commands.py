@@ -1,10 +1,14 @@
-"""`genept genes edit`: what is refused before anything is embedded."""
+"""`genept genes edit`: what is refused, or forecast, before anything is edited."""
+
+from types import SimpleNamespace
 
 import pytest
 from installations import storage_settings
 from typer.testing import CliRunner
 
+from genept.cli import editing_commands
 from genept.cli.reference_commands import genes
+from genept.client import EditForecast
 from genept.common import StoreError
 
 
@@ -31,3 +35,18 @@ def test_a_model_that_was_not_probed_restates_nothing():
 @pytest.mark.parametrize("option", [("--rounds", "0"), ("--proposals", "none"), ("--seed", "-1")])
 def test_numbers_that_make_no_sense_are_refused(option):
     assert run(*option).exit_code == 2
+
+
+def test_a_dry_run_says_what_it_will_take_and_edits_nothing(monkeypatch):
+    def forecast(_, inputs, embedder, options):
+        assert (inputs.tasks, embedder, options.rounds) == (("some",), "minilm-l6-v2", 2)
+        return EditForecast(("some",), ("other",), 3349, 1200, 36, 9000, 3349, 5400.0)
+
+    monkeypatch.setattr(
+        editing_commands, "edit_inputs", lambda _, tasks, by: SimpleNamespace(tasks=tuple(tasks))
+    )
+    monkeypatch.setattr(editing_commands, "forecast_edit", forecast)
+    monkeypatch.setattr(editing_commands, "edit_on", None)
+    output = run("--task", "some", "--rounds", "2", "--dry-run").output
+    assert "3,349 genes with evidence, 1,200 of which decide; 36 edits" in output
+    assert "about 9,000 texts (3,349 of the first drafts are new): 90 min with" in output

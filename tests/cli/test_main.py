@@ -15,7 +15,7 @@ from genept.nomenclature.reference import SOURCES
 PROGRAM = """
 import sys
 from genept.cli.__main__ import main
-from genept.common.operating_system import Workers
+from genept.common.workers import Workers
 
 if __name__ == "__main__":
     with Workers(2) as workers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,17 +20,20 @@ def made(known: bool) -> TextProfile:
     genes = pl.DataFrame({
         "ensembl_gene_id": ["ENSG00000000001", "ENSG00000000002"], "symbol": ["IGHA1", None],
         "deviation": [1.5, -0.25], "error": [0.5, 0.5], "expected": [2.0, 0.5],
-        "ci_low": [1.0, 0.0], "ci_high": [3.0, 1.5], "generated": [True, True],
+        "ci_low": [1.0, 0.0], "ci_high": [3.0, 1.5], "nearest_type": [2.25, 0.75],
+        "generated": [True, True],
     })  # fmt: skip
     if not known:
         unknown = pl.lit(None, pl.Float64)
-        genes = genes.with_columns(error=unknown, expected=unknown, ci_low=unknown, ci_high=unknown)
+        names = ("error", "expected", "ci_low", "ci_high", "nearest_type")
+        genes = genes.with_columns(**dict.fromkeys(names, unknown))
     nearest = pl.DataFrame({"observation_id": ["c1"], "label": ["Plasma"], "correlation": [0.4]})
     about = {
         "generated": True, "note": NOTE, "text": "plasma cell secreting IgA", "unit": "log1p",
         "method": BY_TYPES if known else BY_GENES, "types": ["Plasma", "B", "T"] if known else [],
         "collection": "pbmc-hao", "space": "minilm-l6-v2/name-go", "release": "r1",
-        "label": "cell_type", "licence": "CC0", "citation": "who",
+        "label": "cell_type", "nearest_type": "Plasma" if known else "",
+        "genes_not_measured": ["JCHAIN", "MZB1"], "licence": "CC0", "citation": "who",
     }  # fmt: skip
     return TextProfile(genes, nearest, about)
 
@@ -67,7 +71,10 @@ def test_a_profile_is_printed_with_intervals_and_named_generated(asked: SimpleNa
     assert "IGHA1" in printed
     assert "2.00 [1.00, 3.00]" in printed
     assert "ENSG00000000002" in printed
-    assert "Plasma" in printed
+    assert "measured in Plasma" in printed
+    assert "2.25" in printed
+    assert "1 of these 2 differ from the mean of the types by more than 1.96 errors" in printed
+    assert "not measured often enough here: JCHAIN, MZB1" in printed
 
 
 def test_without_types_no_expression_is_claimed(asked: SimpleNamespace) -> None:
@@ -75,12 +82,39 @@ def test_without_types_no_expression_is_claimed(asked: SimpleNamespace) -> None:
     printed = run("hypoxia", "--collection", "mine")
     assert asked.calls[0][1] == "mine"
     assert "not known" in printed
-    assert "labelled types" not in printed
+    assert "labelled type" not in printed
+    assert "errors" not in printed
 
 
 def test_the_whole_profile_is_written(asked: SimpleNamespace, tmp_path: Path) -> None:
     printed = run("plasma cell", "--out", str(tmp_path / "p.parquet"))
     assert "2 genes in" in printed
+    assert "0 others" in printed
     assert pl.read_parquet(tmp_path / "p.parquet").equals(asked.answer.genes)
     with pytest.raises(StoreError, match=r"must be \.parquet or \.h5ad"):
         run("plasma cell", "--out", str(tmp_path / "p.csv"))
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("none/p.parquet", "there is no folder .*none; make it first"),
+        ("taken.h5ad", "is a folder: name a file in it"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_any_work(
+    asked: SimpleNamespace, tmp_path: Path, path: str, reason: str
+) -> None:
+    (tmp_path / "taken.h5ad").mkdir()
+    with pytest.raises(StoreError, match=reason):
+        run("plasma cell", "--out", str(tmp_path / path))
+    assert not asked.calls
+
+
+def test_a_folder_without_rights_is_refused_before_any_work(
+    asked: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)
+    with pytest.raises(StoreError, match="you may not write to"):
+        run("plasma cell", "--out", str(tmp_path / "p.h5ad"))
+    assert not asked.calls

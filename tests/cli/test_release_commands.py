@@ -117,6 +117,14 @@ def test_a_table_is_explained(two: tuple[Manifest, Manifest]) -> None:
         assert column.name in shown
 
 
+def test_without_a_name_the_tables_are_listed(two: tuple[Manifest, Manifest]) -> None:
+    shown = run("table")
+    for name, table in two[1].tables.items():
+        (line,) = (line for line in shown.splitlines() if line.split()[:1] == [name])
+        assert line.split()[1] == f"{table.rows:,}"
+        assert " ".join(table.meaning.split()[:3]) in line
+
+
 def test_a_damaged_release_is_said_file_by_file(
     known: Releases, two: tuple[Manifest, Manifest]
 ) -> None:

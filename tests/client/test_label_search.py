@@ -22,7 +22,7 @@ from genept.client.searching.label_search import (
 )
 from genept.client.searching.profile_generation import BY_GENES, BY_TYPES, generate_for_text
 from genept.client.searching.released_expression import ReleasedExpression
-from genept.client.searching.search import SpaceSearch
+from genept.client.searching.search import Among, SpaceSearch
 from genept.common.errors import SourceError, StoreError
 from genept.common.settings import Settings
 from genept.datasources.formats import H5adOptions
@@ -208,6 +208,25 @@ def test_a_type_of_another_collection_takes_its_share() -> None:
     assert alone["without"].max() > 2 * together["without"].max()
 
 
+def test_a_collection_that_is_all_of_what_is_meant_is_found() -> None:
+    """Its observations match the text equally well: less their own mean nothing would be left."""
+    rng = np.random.default_rng(0)
+    codes = np.arange(60) % 2
+    directions = rng.normal(size=(60, 4)) * 0.3 + 2 * np.eye(4)[codes]
+    meant, other = np.eye(6)[0], np.eye(6)[1]
+    kinds = {"all": [meant + 0.3 * np.eye(6)[2], meant + 0.3 * np.eye(6)[3]], "one": [meant, other]}
+    maps = {}
+    for name, texts in kinds.items():
+        labels = np.array([f"{name} {at}" for at in range(2)])
+        texts_of = unit_rows_of(np.array(texts))
+        kept = fit_text_map(directions, labels[codes], labels.tolist(), texts_of)
+        maps[name] = FittedLabels(directions, kept)
+    none = {"all": np.zeros(60), "one": np.zeros(60)}
+    scores = label_scores(maps, unit_rows_of(meant), none)
+    assert scores["all"].min() > scores["one"][codes == 1].max()
+    assert scores["one"][codes == 0].min() > scores["one"][codes == 1].max()
+
+
 def test_a_collection_without_labels_is_not_searched_by_them(
     search: SpaceSearch, unlabelled: SpaceSearch
 ) -> None:
@@ -226,6 +245,21 @@ def test_genes_without_a_vector_are_not_compared(search: SpaceSearch) -> None:
     assert np.isnan(similar[1::2]).all()
 
 
+@pytest.mark.parametrize(
+    ("among", "collection", "message"),
+    [
+        ("cells", "no-such", f"no collection 'no-such'; there are {COLLECTION}"),
+        ("samples", COLLECTION, f"{COLLECTION} holds cells, not samples"),
+        ("samples", None, "no samples were embedded in space"),
+    ],
+)
+def test_what_cannot_be_searched_is_said_of_the_collection(
+    search: SpaceSearch, among: Among, collection: str | None, message: str
+) -> None:
+    with pytest.raises(StoreError, match=message):
+        search.text("a monocyte", among, collection=collection)
+
+
 def test_a_profile_is_generated_and_marked(search: SpaceSearch) -> None:
     profile = generate_for_text(search, "a monocyte", COLLECTION, n=5)
     assert profile.genes["generated"].all()
@@ -238,6 +272,13 @@ def test_a_profile_is_generated_and_marked(search: SpaceSearch) -> None:
     assert (number[:10] % 4 == TYPES.index("monocyte")).mean() > 0.8
     assert set(profile.nearest["label"]) == {"monocyte"}
     assert (profile.genes["ci_low"] <= profile.genes["expected"]).all()
+    assert profile.about["nearest_type"] == "monocyte"
+    assert profile.about["genes_not_measured"] == []
+    of = search.expression_of(COLLECTION)
+    measured = of.expression[of.labels == "monocyte"].mean(axis=0)
+    beside = dict(profile.genes.select("ensembl_gene_id", "nearest_type").iter_rows())
+    found = np.array([beside[gene] for gene in of.genes])
+    assert np.corrcoef(found, np.asarray(measured).ravel())[0, 1] > 0.9
     assert profile.genes["symbol"].null_count() == 0
 
 
@@ -253,8 +294,8 @@ def test_without_labels_genes_of_the_text_are_all_there_is(unlabelled: SpaceSear
 
 def test_files_say_that_they_were_generated(search: SpaceSearch, tmp_path: Path) -> None:
     profile = generate_for_text(search, "a monocyte", COLLECTION)
-    profile.write(tmp_path / "new" / "p.parquet")
-    table = pq.read_table(tmp_path / "new" / "p.parquet")
+    profile.write(tmp_path / "p.parquet")
+    table = pq.read_table(tmp_path / "p.parquet")
     assert table.schema.metadata[b"generated"] == b"true"
     about = json.loads(table.schema.metadata[b"genept"])
     assert about["text"] == "a monocyte"

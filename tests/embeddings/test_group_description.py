@@ -73,7 +73,7 @@ def test_where_nothing_stands_out_the_paragraph_says_so() -> None:
     for it in described(halves, strength=2.0):
         assert it.outcome == "nothing_stands_out"
         assert not it.statements
-        assert "Nothing stands out: what it is, is not known" in it.paragraph
+        assert "No term, program or label is surely higher" in it.paragraph
 
 
 def test_without_a_label_the_paragraph_says_that_its_name_is_not_known() -> None:

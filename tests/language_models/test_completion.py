@@ -256,6 +256,13 @@ def test_a_run_that_lost_its_lease_requests_nothing(service, hosted, new_cache):
     assert not service.bodies
 
 
+def test_a_forecast_of_a_local_model_says_how_long_its_answers_may_take(hosted, new_cache):
+    chats = [Chat(chat.user, sampling=SamplingOptions(max_output_tokens=60)) for chat in CHATS]
+    assert forecast_chats(hosted(), new_cache(hosted()), chats).seconds is None
+    local = hosted(tokens_per_second=30)
+    assert forecast_chats(local, new_cache(local), chats).seconds == 2 * len(CHATS)
+
+
 def test_a_forecast_is_never_below_what_is_paid(
     service, hosted, new_cache, object_store, store_prefix
 ):

@@ -56,6 +56,7 @@ def prediction_step(
         Origin((*task.code, *_CODE), read, settings, LIBRARIES),
         tuple(member.part for member in members),
         partial(_parts, inputs=inputs, name=name, members=members, further=further),
+        is_long=name == FUSED,
     )
 
 

@@ -31,6 +31,9 @@ class Step:
         Parts that are read.
     compute
         Picklable; computes the parts from local copies of what is read.
+    is_long
+        Whether it takes far longer than others: these are begun first, so that no process waits
+        for the last one.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Step:
     origin: Origin
     reads: tuple[Part, ...]
     compute: Callable[[PartReader], list[NewPart]]
+    is_long: bool = False
 
 
 def run_steps(
@@ -54,7 +58,8 @@ def run_steps(
     workers
         Processes.
     advance
-        Called with the title of the next step that is not stored, and the share that is.
+        Called with the title of the first step that is not stored, then of each that was, and the
+        share of steps that are.
 
     Returns
     -------
@@ -63,17 +68,20 @@ def run_steps(
     """
     parts = {at: lake.known(step.name, step.origin) for at, step in enumerate(steps)}
     new = [at for at, stored in parts.items() if stored is None]
+    new.sort(key=lambda at: not steps[at].is_long)
 
     def sent(at: int) -> tuple[Step, LocalCopies]:
         for part in steps[at].reads:
             lake.local(part)
         return steps[at], LocalCopies(lake.cache)
 
-    computed = workers.results(_compute, map(sent, new))
-    for n, at in enumerate(new):
-        step = steps[at]
-        advance(step.title, (len(steps) - len(new) + n) / len(steps))
-        parts[at] = lake.build(step.name, step.origin, partial(list, next(computed)))
+    share = (len(steps) - len(new)) / max(len(steps), 1)
+    if new:
+        advance(steps[new[0]].title, share)
+    for n, (at, computed) in enumerate(workers.completed(_compute, map(sent, new))):
+        step = steps[new[at]]
+        parts[new[at]] = lake.build(step.name, step.origin, partial(list, computed))
+        advance(step.title, share + (n + 1) / len(steps))
     return [parts[at] or [] for at in range(len(steps))]
 
 

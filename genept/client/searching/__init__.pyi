@@ -1,5 +1,6 @@
 """What is meant to be used from outside this package."""
 
+from .profile_generation import PROFILE_FILES as PROFILE_FILES
 from .profile_generation import TextProfile as TextProfile
 from .profile_generation import generate_for_text as generate_for_text
 from .released_expression import ReleasedExpression as ReleasedExpression

@@ -181,7 +181,8 @@ def label_scores(
     """Scores of the observations of several collections for a text.
 
     A text that means a type of one collection means less of the types of the others: all types
-    share it.
+    share it. Observations are compared over all collections together, so that one in which every
+    observation is what the text means is found, too.
 
     Parameters
     ----------
@@ -197,15 +198,19 @@ def label_scores(
     dict of NDArray of float64
         By collection, one score for each observation.
     """
-    scores = {}
+    matches, typical = {}, []
     for name, of in fitted.items():
         others = [other.map.texts for key, other in fitted.items() if key != name]
-        rivals = _distinct(others)
+        match, spread = of.map.matches(of.directions, text[None], _distinct(others))
+        matches[name] = match[:, 0]
+        typical.append(spread)
+    mean, unit = np.concatenate(list(matches.values())).mean(), float(np.mean(typical))
+    scores = {}
+    for name, match in matches.items():
         genes = by_genes[name]
         spread = float(genes.std())
         genes = (genes - genes.mean()) / (spread if spread > 0 else 1)
-        read = of.map.read(of.directions, text[None], rivals)[:, 0]
-        scores[name] = read + SHARE_OF_GENES * genes
+        scores[name] = (match - mean) / unit + SHARE_OF_GENES * genes
     return scores
 
 

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,11 +18,13 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from genept.client.searching.search import SpaceSearch
+from genept.client.vectors import Matrix
 from genept.common import StoreError, replacement
 from genept.embeddings.text_readings import (
     FEWEST_PROFILES,
     TypeProfiles,
     generate_profile,
+    measured_of,
     profile_similarity,
     text_vectors,
 )
@@ -33,10 +36,14 @@ if TYPE_CHECKING:
 
 BY_TYPES: Final = "labelled-types-and-genes-of-the-text"
 BY_GENES: Final = "genes-of-the-text"
-SUFFIXES: Final = (".parquet", ".h5ad")
+PROFILE_FILES: Final = (".parquet", ".h5ad")
+"""Endings of files that a profile is written to."""
+
 NEAREST: Final = 10
 NOTE: Final = "generated from a text by a model; it is no measurement"
 IN_UNIT: Final = ("expected", "ci_low", "ci_high")
+NEAREST_TYPE: Final = "nearest_type"
+GENES_OF_TEXT: Final = 20
 
 
 @dataclass(frozen=True)
@@ -49,12 +56,15 @@ class TextProfile:
         One row for each gene of the collection, highest deviation first, null where less than one
         in a hundred observations expresses it: `ensembl_gene_id`,
         `symbol`, `deviation` from the mean of the types and its `error` in deviations of the gene
-        over observations, `expected`, `ci_low`, `ci_high` in `about["unit"]`, `generated`.
+        over observations, `expected`, `ci_low`, `ci_high` in `about["unit"]`, `nearest_type`: the
+        mean that was measured of the labelled type `about["nearest_type"]`, `generated`.
     nearest
         The observations that are most like it: `observation_id`, `label`, `correlation`.
     about
-        `generated`, `note`, `text`, `method`, `space`, `collection`, `label`, `types`, `release`,
-        `unit`, `licence`, `citation`, `generated_at`.
+        `generated`, `note`, `text`, `method`, `space`, `collection`, `label`, `types`,
+        `nearest_type`: the labelled type whose text is most like the text, `genes_not_measured`: of
+        the `GENES_OF_TEXT` genes nearest to the text those that the collection has not, or too
+        rarely, `release`, `unit`, `licence`, `citation`, `generated_at`.
     """
 
     genes: pl.DataFrame
@@ -67,18 +77,19 @@ class TextProfile:
         Parameters
         ----------
         path
-            Where to; its folder is made.
+            Where to, in an existing folder.
 
         Raises
         ------
         StoreError
             For another ending.
         """
-        if path.suffix not in SUFFIXES:
-            raise StoreError(f"--out {path}: its ending must be {' or '.join(SUFFIXES)}")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix not in PROFILE_FILES:
+            raise StoreError(f"{path}: its ending must be {' or '.join(PROFILE_FILES)}")
         if path.suffix == ".h5ad":
-            self.as_anndata().write_h5ad(path)
+            with TemporaryDirectory(dir=path.parent) as folder:
+                self.as_anndata().write_h5ad(part := Path(folder) / path.name)
+                part.replace(path)
             return
         table = self.genes.to_arrow()
         about = json.dumps(self.about | {"nearest": self.nearest.to_dicts()})
@@ -93,13 +104,13 @@ class TextProfile:
         -------
         AnnData
             `X` what is expected, or deviations where no types were labelled; layers `deviation`,
-            `error`, `ci_low`, `ci_high`; `obs` and `uns` say that it was generated.
+            `error`, `ci_low`, `ci_high`, `nearest_type`; `obs` and `uns` say that it was generated.
         """
         import anndata
         import pandas as pd
 
         rows = self.genes.drop_nulls("deviation").sort("ensembl_gene_id")
-        row = {name: rows[name].to_numpy().astype(np.float32)[None] for name in rows.columns[2:7]}
+        row = {name: rows[name].to_numpy().astype(np.float32)[None] for name in rows.columns[2:8]}
         known = self.about["method"] == BY_TYPES
         obs = pd.DataFrame(
             {"generated": [True], "text": [self.about["text"]]}, index=["generated-profile"]
@@ -109,7 +120,7 @@ class TextProfile:
             X=row["expected" if known else "deviation"],
             obs=obs,
             var=var,
-            layers={name: row[name] for name in ("deviation", "error", *IN_UNIT[1:])},
+            layers={name: row[name] for name in ("deviation", "error", *IN_UNIT[1:], NEAREST_TYPE)},
             uns=self.about | {"nearest": self.nearest.to_pandas()},
         )
 
@@ -152,6 +163,7 @@ def generate_for_text(
         of.expression, of.unit, of.labels, types, centred[:-1], similar[:, :-1]
     )
     profile = generate_profile(profiles, centred[-1], similar[:, -1])
+    like = int(np.argmax(centred[:-1] @ centred[-1])) if types else 0
     likeness = profile_similarity(profiles, profile.deviation, of.expression)
     best = np.argsort(-likeness, kind="stable")[:n]
     nearest = pl.DataFrame({
@@ -162,6 +174,7 @@ def generate_for_text(
     columns = {
         "ensembl_gene_id": of.genes, "deviation": profile.deviation, "error": profile.error,
         "expected": profile.expected, "ci_low": profile.low, "ci_high": profile.high,
+        NEAREST_TYPE: measured_of(profiles, like) if types else np.full(len(of.genes), np.nan),
     }  # fmt: skip
     rows = pl.DataFrame(columns).with_columns(pl.col(pl.Float64).fill_nan(None))
     rows = rows.join(search.all_symbols, on="ensembl_gene_id", how="left", maintain_order="left")
@@ -169,7 +182,19 @@ def generate_for_text(
     rows = rows.with_columns(generated=pl.lit(True)).sort(
         "deviation", descending=True, nulls_last=True, maintain_order=True
     )
-    return TextProfile(rows, nearest, _about(search, of, text, types))
+    about = _about(search, of, text, types) | {
+        NEAREST_TYPE: types[like] if types else "",
+        "genes_not_measured": _not_measured(search, vector[0], rows),
+    }
+    return TextProfile(rows, nearest, about)
+
+
+def _not_measured(search: SpaceSearch, vector: Matrix, rows: pl.DataFrame) -> list[str]:
+    """Of the genes nearest to a text, symbols of those that no profile can tell of."""
+    known = set(rows.drop_nulls("deviation")["ensembl_gene_id"])
+    nearest = [id_ for id_, _ in search.genes.nearest(vector, GENES_OF_TEXT)]
+    symbols = dict(search.all_symbols.filter(pl.col("ensembl_gene_id").is_in(nearest)).iter_rows())
+    return [symbols.get(id_) or id_ for id_ in nearest if id_ not in known]
 
 
 def _about(

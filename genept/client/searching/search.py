@@ -18,7 +18,13 @@ import polars as pl
 
 from genept.client.api import load_table
 from genept.client.platform import Platform
-from genept.client.release_lookup import LATEST, Resolved, released_files, resolve
+from genept.client.release_lookup import (
+    LATEST,
+    Resolved,
+    released_files,
+    resolve,
+)
+from genept.client.released_collections import collection_row
 from genept.client.searching.expression_search import N_GENES, expression_scores
 from genept.client.searching.label_search import (
     FittedLabels,
@@ -117,7 +123,10 @@ class SpaceSearch:
             return SearchHits(self._genes(self.genes.nearest(query, n)), f"text in {self.space}")
         names = self._collections(TABLE_OF[among], collection)
         if not names:
-            raise StoreError(f"no {among} were embedded in space {self.space!r}")
+            if collection is not None:
+                collection_row(self._table("collections").collect(), collection, among)
+            of = f" of {collection}" if collection else ""
+            raise StoreError(f"no {among}{of} were embedded in space {self.space!r}")
         return self._observations(query, names, n, labels=labels)
 
     def gene(self, name: str, *, n: int = 10) -> SearchHits | None:

@@ -10,8 +10,10 @@ from .collection_descriptions import located_expression as located_expression
 from .collection_descriptions import rows_of as rows_of
 from .description_inputs import DescriptionInputs as DescriptionInputs
 from .description_inputs import read_description_inputs as read_description_inputs
+from .generated_profiles import NORMAL_95 as NORMAL_95
 from .generated_profiles import GeneratedProfile as GeneratedProfile
 from .generated_profiles import generate_profile as generate_profile
+from .generated_profiles import measured_of as measured_of
 from .generated_profiles import profile_similarity as profile_similarity
 from .group_description import GroupDescription as GroupDescription
 from .group_description import Statement as Statement

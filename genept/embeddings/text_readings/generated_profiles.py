@@ -69,13 +69,33 @@ def generate_profile(of: TypeProfiles, text: Floats, similarity: Floats) -> Gene
         )
     size, error = (np.where(of.scale.spread > 0, value, np.nan) for value in of.error)
     deviation = size * of.direction(text, similarity)
-    shift, spread = of.scale.mean + of.scale.spread * of.centre, of.scale.spread
-    least = -np.inf if of.scale.unit == "zscore" else 0.0
     expected, low, high = (
-        np.maximum(shift + spread * (deviation + sign * NORMAL_95 * error), least)
-        for sign in (0, -1, 1)
+        _in_unit(of, of.centre + deviation + sign * NORMAL_95 * error) for sign in (0, -1, 1)
     )
     return GeneratedProfile(deviation, error, expected, low, high)
+
+
+def measured_of(of: TypeProfiles, at: int) -> Floats:
+    """What was measured of a labelled type, to stand beside a generated profile.
+
+    Parameters
+    ----------
+    of
+        Profiles of labelled types.
+    at
+        Which one.
+
+    Returns
+    -------
+    NDArray of float64
+        Mean of each gene, in the unit of `GeneratedProfile.expected`; NaN where that is NaN.
+    """
+    return _in_unit(of, np.where(of.scale.spread > 0, of.means[at], np.nan))
+
+
+def _in_unit(of: TypeProfiles, standardised: Floats) -> Floats:
+    least = -np.inf if of.scale.unit == "zscore" else 0.0
+    return np.asarray(np.maximum(of.scale.mean + of.scale.spread * standardised, least))
 
 
 def profile_similarity(of: TypeProfiles, deviation: Floats, expression: sp.csr_matrix) -> Floats:

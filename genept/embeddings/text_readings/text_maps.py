@@ -124,10 +124,29 @@ class TextMap:
             Observations × texts, less the mean over the observations, in units of how much the
             shares of a type differ.
         """
+        matches, typical = self.matches(directions, texts, rivals)
+        return np.asarray((matches - matches.mean(axis=0)) / typical)
+
+    def matches(
+        self, directions: Floats, texts: Floats, rivals: Floats | None = None
+    ) -> tuple[Floats, float]:
+        """How well observations match texts, comparable over maps that share their rivals.
+
+        Parameters
+        ----------
+        directions, texts, rivals
+            As of `read`.
+
+        Returns
+        -------
+        matches : NDArray of float64
+            Observations × texts: the sum over types of how much each is of it.
+        typical : float
+            How much the shares of a type differ over the observations, above 0.
+        """
         of_types = self.types_of(directions)
-        of_types = of_types - of_types.mean(axis=0)
         typical = max(float(of_types.std(axis=0).mean()), _SMALLEST)
-        return np.asarray(of_types @ self.shares_of(texts, rivals).T / typical)
+        return np.asarray(of_types @ self.shares_of(texts, rivals).T), typical
 
 
 def fit_text_map(

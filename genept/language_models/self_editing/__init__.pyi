@@ -2,6 +2,7 @@
 
 from .drafts import Drafts as Drafts
 from .drafts import Library as Library
+from .drafts import changed as changed
 from .drafts import class_of as class_of
 from .edit_gate import GateFinding as GateFinding
 from .edit_gate import findings as findings

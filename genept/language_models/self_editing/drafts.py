@@ -155,5 +155,16 @@ def shuffled_draft(draft: Draft, n_lines: int, random: Random) -> Draft:
 
 
 def changed(before: Drafts, after: Drafts) -> list[str]:
-    """Genes whose draft differs, sorted."""
+    """Genes whose draft differs.
+
+    Parameters
+    ----------
+    before, after
+        Drafts by gene; `before` has every gene of `after`.
+
+    Returns
+    -------
+    list of str
+        Ensembl ids, sorted.
+    """
     return sorted(id_ for id_, draft in after.items() if before[id_] != draft)

@@ -12,12 +12,15 @@ from installations import storage_settings
 from genept.client import (
     EditReport,
     Platform,
+    edit_inputs,
     edit_on,
     edit_parts,
+    forecast_edit,
     keep_edits,
     next_name,
     register_edited,
 )
+from genept.client.editing.edit_inputs import SAMPLE
 from genept.client.editing.edit_scores import HIDDEN, labelled_tasks
 from genept.client.generated_texts import generated_version
 from genept.common import Settings, StoreError
@@ -78,11 +81,21 @@ def platform(tmp_path, object_store, store_prefix, real_archives):
 @pytest.mark.slow
 def test_an_editing_is_scored_kept_and_made_a_recipe(platform):
     assert next_name(platform) == "self-edited-1"
+    inputs = edit_inputs(platform)
+    forecast = forecast_edit(platform, inputs, "words", OPTIONS)
+    assert len(platform.words.texts) == SAMPLE
+    assert forecast.n_new > 900
+    platform.words.texts.clear()
     report = edit_on(platform, "self-edited-1", "words", (), OPTIONS)
     assert report.n_genes > 900
     assert {score.task for score in report.edited.scores} >= {"haploinsufficiency"}
     assert 0.6 < report.hidden["haploinsufficiency"][0] < 1, "names and terms tell much"
+    assert forecast.n_genes == forecast.n_new == report.n_genes
+    assert {*forecast.rewarded, *forecast.others} == set(report.hidden)
     n_embedded = len(platform.words.texts)
+    assert report.n_genes < n_embedded < 2 * forecast.n_texts
+    assert forecast_edit(platform, inputs, "words", OPTIONS).n_new == 0
+    del platform.words.texts[n_embedded:]
     again = edit_on(platform, "self-edited-1", "words", (), OPTIONS)
     assert (again.gain, again.edited.tried) == (report.gain, report.edited.tried)
     assert len(platform.words.texts) == n_embedded, "no text is embedded twice"
