@@ -6,6 +6,7 @@ Reads published data only. Which files are read is `genept.client.release_lookup
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,7 @@ from genept.client.vectors import (
     joined_vectors,
     read_vectors,
     released_vectors,
+    scanned,
     vector_files,
 )
 from genept.common import Settings, UnreachableStoreError
@@ -81,27 +83,32 @@ def load_table(
     Returns
     -------
     pl.LazyFrame
-        Rows of the files that match, each file sorted by the table's key.
+        Rows of the files that match, each file sorted by the table's key. Vectors are arrays of
+        their space's dimension; where spaces of several dimensions are read together, lists.
 
     Raises
     ------
     StoreError
-        If there is no such table, release or partition, or if vectors of several
-        dimensions would meet in one column.
+        If there is no such table, release or partition.
     """
     resolved = resolve(release, settings)
     releases, manifest = resolved.releases, resolved.manifest
     chosen = released_files(manifest, name, partition)
     if not chosen:  # a release that was limited by settings may have a table without rows
         return pl.DataFrame(pl.from_arrow(TABLES[name].schema(0).empty_table())).lazy()
+    options: dict[str, str] | None = None
+    places: list[Path] | list[str]
     if keep:
-        return pl.scan_parquet(resolved.local_files(name, partition), glob=False)
-    held = [path for file in chosen if (path := releases.files.held(file))]
-    if len(held) == len(chosen):
-        return pl.scan_parquet(held, glob=False)
-    _refuse_offline(resolved, name)
-    addresses = [releases.address(manifest.release_id, file.path) for file in chosen]
-    return pl.scan_parquet(addresses, storage_options=releases.store.access.storage_options())
+        places = resolved.local_files(name, partition)
+    else:
+        held = [path for file in chosen if (path := releases.files.held(file))]
+        if len(held) == len(chosen):
+            places = held
+        else:
+            _refuse_offline(resolved, name)
+            places = [releases.address(manifest.release_id, file.path) for file in chosen]
+            options = releases.store.access.storage_options()
+    return scanned(places, [file.dimension for file in chosen], options)
 
 
 def load_embeddings(

@@ -146,7 +146,7 @@ def released_files(manifest: Manifest, name: str, partition: dict[str, str]) -> 
     Raises
     ------
     StoreError
-        If there is no such table or partition, or their vectors differ in dimension.
+        If there is no such table or partition.
     """
     if name in TABLES and name not in manifest.tables:
         raise StoreError(
@@ -174,12 +174,6 @@ def released_files(manifest: Manifest, name: str, partition: dict[str, str]) -> 
         wanted = "/".join(partition.get(column, "") for column in table.partition)
         asked = ", ".join(f"{column} {value!r}" for column, value in partition.items())
         raise StoreError(f"table {name!r} has nothing for {asked}{suggestion(wanted, known)}")
-    if len({file.dimension for file in files}) > 1:
-        choices = sorted({f"{file.partition[0]} ({file.dimension})" for file in files})
-        raise StoreError(
-            f"table {name!r} holds vectors of several dimensions, which fit no single column: "
-            f"choose one {table.partition[0]} of {', '.join(choices)}"
-        )
     return files
 
 

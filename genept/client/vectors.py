@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import pyarrow.parquet as pq
 
 from genept.client.release_lookup import Resolved, released_files, suggestion
@@ -185,6 +188,36 @@ def read_vectors(store: Bucket, key: str, name: str, dimension: int, ids: Sequen
     stored = np.array(rows[name].to_pylist(), dtype=np.str_)
     flat = rows["embedding"].combine_chunks().flatten().to_numpy()
     return Vectors(stored, flat.reshape(len(rows), dimension)).only(ids)
+
+
+def scanned(
+    places: Sequence[Path] | Sequence[str],
+    dimensions: Sequence[int | None],
+    options: dict[str, str] | None,
+) -> pl.LazyFrame:
+    """The rows of released files, lazily, in the order of the files.
+
+    Parameters
+    ----------
+    places
+        Paths or addresses of the files, which are of one table.
+    dimensions
+        Of the vectors of each file; None if the table has none. Arrays cannot differ in length,
+        so that several dimensions are read as lists.
+    options
+        What polars needs to read the addresses.
+    """
+    width = dimensions[0] if len(set(dimensions)) == 1 else None
+    type_ = pl.List(pl.Float32) if width is None else pl.Array(pl.Float32, width)
+    frames = []
+    # Before schema 2.0.0 files stated arrays, which polars reads only if they are of one length.
+    for dimension, chosen in groupby(zip(places, dimensions, strict=True), key=itemgetter(1)):
+        some = [place for place, _ in chosen]
+        rows = pl.scan_parquet(some, glob=False, storage_options=options, hive_partitioning=False)
+        frames.append(
+            rows if dimension is None else rows.with_columns(pl.col("embedding").cast(type_))
+        )
+    return pl.concat(frames)
 
 
 def expression_rows(files: Sequence[Path], n_genes: int) -> tuple[list[str], sp.csr_matrix]:

@@ -9,6 +9,8 @@ from .approval_records import not_approved as not_approved
 from .candidate_review import HeldError as HeldError
 from .candidate_review import Reviewed as Reviewed
 from .candidate_review import review as review
+from .candidates import Published as Published
+from .candidates import ReleaseCandidate as ReleaseCandidate
 from .collector import GRACE as GRACE
 from .collector import Listed as Listed
 from .collector import delete_garbage as delete_garbage
@@ -29,8 +31,6 @@ from .manifest import ReleasedFile as ReleasedFile
 from .manifest import ReleasedFiles as ReleasedFiles
 from .manifest import ReleasedSource as ReleasedSource
 from .manifest import ReleasedTable as ReleasedTable
-from .publish import Published as Published
-from .publish import ReleaseCandidate as ReleaseCandidate
 from .publish import Releases as Releases
 from .rollback import allow as allow
 from .rollback import roll_back as roll_back

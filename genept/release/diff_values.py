@@ -87,7 +87,10 @@ def vector_drifts(files: ReleasedFiles, before: Manifest, after: Manifest) -> It
                     quantiles=None, incomparable=f"dimensions {sorted(map(str, dimensions))}",
                 )  # fmt: skip
                 continue
-            then, now = _read(files, before, old), _read(files, after, new)
+            (dimension,) = dimensions
+            vectors = pl.col("embedding").cast(pl.Array(pl.Float32, dimension or 0))
+            then = _read(files, before, old).with_columns(vectors)
+            now = _read(files, after, new).with_columns(vectors)
             yield _drift(name, partition, key, then, now)
 
 

@@ -146,7 +146,24 @@ def refuse_denied(pointer: Pointer, data_version: str) -> None:
             )
 
 
+def is_same(current: Manifest, data_version: str) -> bool:
+    """Return whether a release has this content, and lies as this version writes releases.
+
+    Content that was released by an earlier major version of the schema is released anew, without
+    computing anything: where files lie, and how vectors are stated, is another.
+    """
+    written = (current.schema_version or "0").partition(".")[0]
+    return current.data_version == data_version and written == SCHEMA_VERSION.partition(".")[0]
+
+
 Level = Literal["major", "minor"]
+
+RESTATED: Final = {
+    "fixed_size_list<float>[dimensions of the space]": "list<float>[dimensions of the space]"
+}
+"""Types that were stated otherwise before schema 2.0.0, for the same bytes; see
+docs/decisions/0017-a-catalogue-over-plain-parquet.md. They need a major raise, and no notice: no
+release before had a way to give it without computing every table anew."""
 
 SETTING: Final = "GENEPT_APPROVE"
 """Setting that approves changes of tables for one run."""
@@ -235,7 +252,8 @@ def _table_changes(released: ReleasedTable, table: Table) -> Iterator[SchemaChan
         new = declared.pop(old.name)
         for what, was, now in (("type", old.type, new.type), ("unit", old.unit, new.unit)):
             if was != now:
-                yield change(f"{where} changes its {what}: {was} → {now}", "major", announced)
+                known = announced or RESTATED.get(str(was)) == now
+                yield change(f"{where} changes its {what}: {was} → {now}", "major", known)
         if new.nullable and not old.nullable:
             yield change(f"{where} may be empty now", "major", announced)
         if old.allowed and (added := sorted(set(new.allowed or ()) - set(old.allowed))):

@@ -8,86 +8,23 @@ deleting in `genept.release.collector`.
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
 
 from genept.common import ConflictError, MissingObjectError, StoreError
 from genept.release import gate
+from genept.release.candidates import Published, ReleaseCandidate
 from genept.release.diff import differences
 from genept.release.gate import History
-from genept.release.manifest import CheckEvidence, Manifest, Pointer, ReleasedFiles, ReleasedSource
+from genept.release.manifest import Manifest, Pointer, ReleasedFiles
 from genept.release.staging import audit, stage, store_pages
 from genept.schema.tables import SCHEMA_VERSION
-from genept.storage import Lake, MarkList, StoredTable, SwappedDocument, sha256_of
+from genept.storage import Lake, MarkList, SwappedDocument
 
 Pages = Callable[[Manifest, ReleasedFiles], Mapping[str, bytes]]
 """Renders pages for the audit of a staged release: their bytes by path."""
-
-
-@dataclass(frozen=True)
-class ReleaseCandidate:
-    """The content of a release before it is published.
-
-    Parameters
-    ----------
-    tables
-        All declared tables, by name.
-    evidence
-        Evidence of passed checks, by table.
-    sources
-        Public sources that the tables were computed from, by name.
-    platform_version
-        Version of the platform.
-    requirements_sha256
-        SHA-256 of the locked requirements, if known.
-    limits
-        Settings that limited what was built; empty for a complete release.
-    left_out
-        Names of what may not be redistributed and was left out.
-    audit
-        Renders pages of the audit, by path; called only if the candidate is published.
-    approved
-        Names of tables whose declarations may change without notice.
-    """
-
-    tables: Mapping[str, StoredTable]
-    evidence: Mapping[str, CheckEvidence]
-    sources: Mapping[str, ReleasedSource]
-    platform_version: str
-    requirements_sha256: str | None = None
-    limits: Mapping[str, Any] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
-    audit: Callable[[], Mapping[str, bytes]] = dict
-    approved: Collection[str] = ()
-
-    @property
-    def complete(self) -> bool:
-        """False if settings limited what was built."""
-        return not self.limits
-
-    @property
-    def data_version(self) -> str:
-        """Hash of the content; releases with the same data version are the same."""
-        versions = {name: table.data_version for name, table in self.tables.items()}
-        return sha256_of(versions, self.complete, dict(self.limits))
-
-
-@dataclass(frozen=True)
-class Published:
-    """The outcome of publishing.
-
-    Parameters
-    ----------
-    manifest
-        Of the release that is current afterwards.
-    is_new
-        Whether this call published it; false if the content did not change.
-    """
-
-    manifest: Manifest
-    is_new: bool
 
 
 class Releases:
@@ -149,9 +86,9 @@ class Releases:
         gate.refuse_unproved(candidate.tables, candidate.evidence)
         pointer, etag = self.pointer_with_etag()
         confirm()
-        if pointer is not None and pointer.data_version == candidate.data_version:
-            return Published(self.named_by(pointer), is_new=False)
         current = self.named_by(pointer) if pointer else None
+        if current is not None and gate.is_same(current, candidate.data_version):
+            return Published(current, is_new=False)
         if pointer is not None and current is not None:
             gate.refuse_denied(pointer, candidate.data_version)
             gate.refuse_breaking(current, approved=candidate.approved)
@@ -160,7 +97,9 @@ class Releases:
         now = now or datetime.now(UTC)
         release_id = gate.new_id(now, pointer)
         folder = self.folder(release_id)
-        tables = stage(self.lake, folder, candidate.tables)
+        self.lake.cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.lake.cache) as scratch:
+            tables = stage(self.lake, folder, candidate.tables, Path(scratch))
         audit(self.store, folder, tables)
         manifest = Manifest(
             release_id=release_id,

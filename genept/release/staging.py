@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genept.common import StoreError, progress_bar
+from genept.release.layout import VECTOR_LEAF, as_released, file_path, released_schema
 from genept.release.manifest import ReleasedColumn, ReleasedFile, ReleasedTable
 from genept.schema.tables import TABLES
 from genept.storage import Lake, ObjectStore, Part, StoredTable
@@ -192,15 +194,20 @@ class ReleaseRefusedError(StoreError):
     """The release was refused; the pointer was not swapped."""
 
 
-def stage(lake: Lake, folder: str, tables: Mapping[str, StoredTable]) -> dict[str, ReleasedTable]:
-    """Copy all parts to `folder`; return the tables as the manifest will list them."""
+def stage(
+    lake: Lake, folder: str, tables: Mapping[str, StoredTable], scratch: Path
+) -> dict[str, ReleasedTable]:
+    """Copy all parts to `folder`; return the tables as the manifest will list them.
+
+    Files that differ from their part stay in the local folder `scratch`, under their SHA-256.
+    """
     staged = {}
     restricted = Restricted.of(lake, tables)
     with progress_bar("publishing", sum(table.bytes for table in tables.values())) as advance:
         for name, table in tables.items():
             files, declared = [], TABLES[name]
             for part in table.parts:
-                files.append(_stage_part(lake, folder, part, restricted))
+                files.append(_stage_part(lake, folder, part, restricted, scratch))
                 advance(part.bytes)
             staged[name] = ReleasedTable(
                 meaning=declared.meaning,
@@ -210,20 +217,27 @@ def stage(lake: Lake, folder: str, tables: Mapping[str, StoredTable]) -> dict[st
                 columns=ReleasedColumn.of(declared),
                 data_version=table.data_version,
                 rows=table.rows,
-                bytes=table.bytes,
+                bytes=sum(file.bytes for file in files),
                 files=tuple(files),
             )
     return staged
 
 
-def _stage_part(lake: Lake, folder: str, part: Part, restricted: Restricted) -> ReleasedFile:
-    path = "/".join(["data", part.table, *part.partition, f"part-{part.number:05d}.parquet"])
-    lake.store.put_if_absent(f"{folder}/{path}", lake.local(part), sha256=part.sha256)
+def _stage_part(
+    lake: Lake, folder: str, part: Part, restricted: Restricted, scratch: Path
+) -> ReleasedFile:
+    table, sha256, size = TABLES[part.table], part.sha256, part.bytes
+    path, body = file_path(table, part.partition, part.number), lake.local(part)
+    if table.vector is not None:
+        copy = as_released(body, scratch / "copy")
+        sha256, size = copy.sha256, copy.bytes
+        body = copy.path.replace(scratch / f"{sha256}.parquet")
+    lake.store.put_if_absent(f"{folder}/{path}", body, sha256=sha256)
     return ReleasedFile(
         path=path,
         partition=part.partition,
-        bytes=part.bytes,
-        sha256=part.sha256,
+        bytes=size,
+        sha256=sha256,
         rows=part.rows,
         dimension=part.dimension,
         origin=part.origin,
@@ -251,11 +265,26 @@ def audit(store: ObjectStore, folder: str, tables: Mapping[str, ReleasedTable]) 
                 raise ReleaseRefusedError(
                     f"{address} holds {footer.metadata.num_rows} rows, {file.rows} were meant"
                 )
-            if not footer.schema_arrow.equals(TABLES[name].schema(file.dimension)):
+            declared = released_schema(TABLES[name].schema(file.dimension))
+            if not footer.schema_arrow.equals(declared) or not _fits(footer.metadata, file):
                 raise ReleaseRefusedError(
                     f"{address} does not have the schema that genept/schema/tables declares: "
                     "materialise its asset again"
                 )
+
+
+def _fits(footer: pq.FileMetaData, file: ReleasedFile) -> bool:
+    """Whether every vector of a file has the dimension that the manifest states."""
+    if file.dimension is None:
+        return True
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    values = [
+        group.column(number).num_values
+        for group in groups
+        for number in range(group.num_columns)
+        if group.column(number).path_in_schema == VECTOR_LEAF
+    ]
+    return sum(values) == file.rows * file.dimension
 
 
 def store_pages(store: ObjectStore, folder: str, pages: Mapping[str, bytes]) -> dict[str, str]:

@@ -106,9 +106,9 @@ class Column:
 
     @property
     def type_name(self) -> str:
-        """The type as a reader of the data dictionary sees it."""
+        """The type in a release, as a reader of the data dictionary sees it."""
         if self.is_vector:
-            return "fixed_size_list<float>[dimensions of the space]"
+            return "list<float>[dimensions of the space]"
         return f"list<{self.element}>" if self.is_list else str(self.type)
 
     def field(self, dimension: int | None = None) -> pa.Field:

@@ -95,12 +95,14 @@ def publishing(store: ObjectStore, lake: Lake, table: StoredTable) -> None:
 
     def staged() -> None:
         collections = lake.assemble("collections", [no_terms(lake)])
-        staging.stage(lake, f"staged/{next(numbers)}", tables_with(lake, collections, table))
+        staging.stage(
+            lake, f"staged/{next(numbers)}", tables_with(lake, collections, table), lake.cache
+        )
 
     def staged_and_audited() -> None:
         collections = lake.assemble("collections", [no_terms(lake)])
         folder = f"audited/{next(numbers)}"
-        tables = staging.stage(lake, folder, tables_with(lake, collections, table))
+        tables = staging.stage(lake, folder, tables_with(lake, collections, table), lake.cache)
         staging.audit(store, folder, tables)
 
     medians = in_turns(plain=plain, staged=staged, audited=staged_and_audited)

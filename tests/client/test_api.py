@@ -130,13 +130,19 @@ def test_partitions_are_read_together_or_by_value(settings: Settings) -> None:
     assert_frame_equal(lonely, parts["b"])
 
 
-def test_vectors_of_different_dimensions_never_meet(settings: Settings) -> None:
-    with pytest.raises(StoreError, match=r"choose one space of m/x \(4\), n/x \(3\)"):
-        load_table("gene_embeddings", settings=settings)
+def test_vectors_of_one_space_are_arrays_and_of_several_dimensions_lists(
+    settings: Settings,
+) -> None:
     for space, dimension in (("m/x", 4), ("n/x", 3)):
         rows = load_table("gene_embeddings", settings=settings, space=space).collect()
         assert rows.schema["embedding"] == pl.Array(pl.Float32, dimension)
         assert rows["space"].unique().to_list() == [space]
+    every = load_table("gene_embeddings", settings=settings).collect()
+    assert every.schema["embedding"] == pl.List(pl.Float32)
+    assert every["space"].to_list() == ["m/x"] * 3 + ["n/x"] * 3
+    assert every["embedding"].list.len().to_list() == [4] * 3 + [3] * 3
+    one = load_table("gene_embeddings", settings=settings).filter(pl.col("space") == "n/x")
+    assert one.collect()["embedding"].to_list() == rows["embedding"].to_list()
 
 
 def test_a_table_without_rows_is_an_empty_frame_with_its_columns(settings: Settings) -> None:

@@ -61,7 +61,7 @@ def tables(lake: Lake) -> dict[str, StoredTable]:
 
 
 def test_the_mark_goes_with_all_that_is_made_of_a_collection(lake: Lake, tables) -> None:
-    staged = stage(lake, "tests/licences", tables)
+    staged = stage(lake, "tests/licences", tables, lake.cache)
     marks = {
         (name, file.collections): file.redistributable
         for name, table in staged.items()
@@ -146,7 +146,7 @@ def test_vectors_of_another_model_carry_a_mark_of_their_own(lake: Lake, tables) 
     assert not kept["unmatched_vectors"].parts
     assert not kept["benchmark_results"].parts
     assert kept["embedding_origins"].parts, "what was left out is recorded"
-    staged = stage(lake, "tests/vectors", tables)
+    staged = stage(lake, "tests/vectors", tables, lake.cache)
     marks = {file.partition[0]: file.redistributable for file in staged["cell_embeddings"].files}
     assert marks == {"scgpt/x": False, "scgpt/xy": True}
     with pytest.raises(LicenceError, match="^closed, scgpt/x of open may not be redistributed"):
@@ -156,7 +156,7 @@ def test_vectors_of_another_model_carry_a_mark_of_their_own(lake: Lake, tables) 
 def test_before_the_first_collection_nothing_is_restricted(lake: Lake, tables) -> None:
     tables = {**tables, "collections": lake.assemble("collections", [])}
     assert Restricted.of(lake, tables).names == ()
-    (genes,) = stage(lake, "tests/no-collections", tables)["genes"].files
+    (genes,) = stage(lake, "tests/no-collections", tables, lake.cache)["genes"].files
     assert genes.redistributable
 
 
@@ -192,7 +192,7 @@ def test_the_terms_of_a_registered_space_go_with_every_vector_in_it(lake: Lake, 
         ),
     }
     assert Restricted.of(lake, tables).names == ("closed", own)
-    staged = stage(lake, "tests/own-space", tables)
+    staged = stage(lake, "tests/own-space", tables, lake.cache)
     for name in ("gene_embeddings", "cell_embeddings"):
         marks = {file.partition[0]: file.redistributable for file in staged[name].files}
         assert marks == {own: False, free: True}
@@ -239,7 +239,7 @@ def test_predictions_of_a_restricted_screen_are_left_out(lake: Lake, tables) -> 
     }
     kept, left_out = passed_on(lake, tables | both, "leave_out")
     assert left_out == ("closed",)
-    staged = stage(lake, "tests/unscreened", tables | both)
+    staged = stage(lake, "tests/unscreened", tables | both, lake.cache)
     for name in names:
         assert [part.partition for part in kept[name].parts] == [("open",)]
         assert set(lake.read(kept[name])["collection_id"]) == {"open"}

@@ -112,7 +112,7 @@ def test_a_release_becomes_current_whole_and_says_where_it_comes_from(
         "hgnc_id",
     ]
     (file,) = manifest.tables["observations"].files
-    assert file.path == "data/observations/collection_id-0000/part-00000.parquet"
+    assert file.path == "data/observations/collection_id=collection_id-0000/part-00000.parquet"
     assert file.origin == offered.tables["observations"].parts[0].origin
     page = f"{releases.product}/releases/{manifest.release_id}/audit/checks/genes.html"
     assert (

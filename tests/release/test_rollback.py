@@ -203,7 +203,7 @@ def test_verify_finds_what_is_missing_damaged_and_unlisted(
     store = releases.store
     store.delete([f"{folder}/data/genes/part-00000.parquet"])
     store.put_if_absent(f"{folder}/data/stray.json", b"{}")
-    axis = f"{folder}/data/gene_axis/collection_id-0000/part-00000.parquet"
+    axis = f"{folder}/data/gene_axis/collection_id=collection_id-0000/part-00000.parquet"
     body = bytearray(store.get(axis))
     body[40] ^= 1
     store.client.put_object(Bucket=store.bucket, Key=axis, Body=bytes(body))
@@ -213,7 +213,7 @@ def test_verify_finds_what_is_missing_damaged_and_unlisted(
     assert len(faults) == 4
     for expected in (
         "checks/genes.html has the SHA-256",
-        "gene_axis/collection_id-0000/part-00000.parquet has the SHA-256",
+        "gene_axis/collection_id=collection_id-0000/part-00000.parquet has the SHA-256",
         "genes/part-00000.parquet is missing",
         "data/stray.json is not listed",
     ):

@@ -110,6 +110,22 @@ def test_a_table_that_is_no_longer_declared_can_be_approved(
     assert not review(releases, offered.tables, trusted=["gene_names"]).approved
 
 
+def test_vectors_that_were_stated_as_arrays_need_a_major_raise_alone(current: Manifest) -> None:
+    """The bytes are the same; docs/decisions/0017-a-catalogue-over-plain-parquet.md."""
+    vectors = current.tables["gene_embeddings"]
+    stated = tuple(
+        column.model_copy(update={"type": "fixed_size_list<float>[dimensions of the space]"})
+        if column.name == "embedding"
+        else column
+        for column in vectors.columns
+    )
+    earlier = vectors.model_copy(update={"columns": stated})
+    before = current.model_copy(update={"tables": {**current.tables, "gene_embeddings": earlier}})
+    with pytest.raises(ReleaseRefusedError, match=r"gene_embeddings\.embedding changes its type"):
+        refuse_breaking(before, TABLES, "1.5.0")
+    refuse_breaking(before, TABLES, "2.0.0")
+
+
 def test_additions_need_a_minor_raise(current: Manifest) -> None:
     for version in ("1.4.2", "1.4.9"):
         with pytest.raises(ReleaseRefusedError, match=r"genes\.locus is new: .* to 1\.5\.0"):

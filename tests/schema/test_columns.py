@@ -95,7 +95,7 @@ def test_a_vector_takes_the_dimension_of_its_space() -> None:
         (pa.float64(), "double", False, True),
         (pa.list_(pa.float32()), "list<float>", True, True),
         (pa.list_(TEXT), "list<string>", True, False),
-        (VECTOR, "fixed_size_list<float>[dimensions of the space]", True, True),
+        (VECTOR, "list<float>[dimensions of the space]", True, True),
     ],
 )
 def test_types_as_readers_see_them(

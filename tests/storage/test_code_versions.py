@@ -210,3 +210,18 @@ def test_without_bytecode_nothing_is_written(
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     version_of(thing="x = 1")
     assert not list(tmp_path.rglob("*.behaviour"))
+
+
+def test_the_version_of_the_schema_does_not_count_and_its_declarations_do(
+    version_of: Version,
+) -> None:
+    """A raise says what readers find; it computes nothing, so that nothing is made anew."""
+    declared = 'SCHEMA_VERSION: Final = "{}"\nN: Final = {}\n'
+    first, raised, other = (
+        version_of(tables=declared.format(*each))
+        for each in (("1.10.0", 1), ("2.0.0", 1), ("2.0.0", 2))
+    )
+    assert first == raised
+    assert other != raised
+    elsewhere = [version_of(tables=f"def f():\n    SCHEMA_VERSION: str = '{n}'\n") for n in "12"]
+    assert len(set(elsewhere)) == 2, "only the constant of a module"

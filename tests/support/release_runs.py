@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from declared_rows import declared_rows, passing, store_table
 
+from genept.release.layout import released_schema
 from genept.release.manifest import Manifest
 from genept.release.publish import Published, ReleaseCandidate, Releases
 from genept.schema.tables import TABLES
@@ -37,7 +38,7 @@ def assert_whole(releases: Releases, manifest: Manifest) -> None:
             assert hashlib.sha256(body).hexdigest() == file.sha256
             rows = pq.read_table(pa.BufferReader(body))
             assert rows.num_rows == file.rows
-            assert rows.schema.equals(TABLES[name].schema(file.dimension))
+            assert rows.schema.equals(released_schema(TABLES[name].schema(file.dimension)))
 
 
 # --- kills and failures ------------------------------------------------------------------
@@ -77,9 +78,15 @@ class Killed(Dying):
 
 
 MOMENTS = {
-    "before staging": ("before", "data/collections/collection_id-0000/part-00000.parquet"),
-    "while staging": ("after", "data/expression/collection_id-0000/part-00000.parquet"),
-    "before the audit": ("after", "data/model_evaluations/model-0000/part-00000.parquet"),
+    "before staging": (
+        "before",
+        "data/collections/collection_id=collection_id-0000/part-00000.parquet",
+    ),
+    "while staging": (
+        "after",
+        "data/expression/collection_id=collection_id-0000/part-00000.parquet",
+    ),
+    "before the audit": ("after", "data/model_evaluations/model=model-0000/part-00000.parquet"),
     "before the seal": ("before", "/manifest.json"),
     "after the seal": ("after", "/manifest.json"),
     "before the swap": ("before", "/current.json"),

@@ -18,7 +18,7 @@ from genept.schema.columns import ENSEMBL_GENE_ID, VECTOR, Column, Table
 __all__ = ["GENE_SNAPSHOTS", "REASONS", "SCHEMA_VERSION", "STORED", "TABLES", "WORKING_TABLES"]
 
 
-SCHEMA_VERSION: Final = "1.10.0"
+SCHEMA_VERSION: Final = "2.0.0"
 """Version of the declarations: major for what breaks a reader, minor for what is added. A release
 that changes more than this says is refused. See docs/decisions/0008-schema-version.md."""
 

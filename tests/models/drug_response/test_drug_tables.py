@@ -215,7 +215,7 @@ def test_what_may_not_be_passed_on_is_a_part_of_its_own(
         passed = set(lake.read(kept[name])["drug_id"])
         assert {"Dasatinib", "Binimetinib", "Sotorasib"} <= passed
         assert not passed & restricted
-        (open_file, closed_file) = stage(lake, "tests/drugs", tables)[name].files
+        (open_file, closed_file) = stage(lake, "tests/drugs", tables, lake.cache)[name].files
         assert (open_file.redistributable, closed_file.redistributable) == (True, False)
     with pytest.raises(LicenceError, match="gdsc-compounds may not be redistributed"):
         passed_on(lake, tables, "refuse")
