@@ -212,7 +212,7 @@ def scanned(
     frames = []
     # Before schema 2.0.0 files stated arrays, which polars reads only if they are of one length.
     for dimension, chosen in groupby(zip(places, dimensions, strict=True), key=itemgetter(1)):
-        some = [place for place, _ in chosen]
+        some = [str(place) for place, _ in chosen]
         rows = pl.scan_parquet(some, glob=False, storage_options=options, hive_partitioning=False)
         frames.append(
             rows if dimension is None else rows.with_columns(pl.col("embedding").cast(type_))

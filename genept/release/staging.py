@@ -284,7 +284,7 @@ def _fits(footer: pq.FileMetaData, file: ReleasedFile) -> bool:
         for number in range(group.num_columns)
         if group.column(number).path_in_schema == VECTOR_LEAF
     ]
-    return sum(values) == file.rows * file.dimension
+    return bool(sum(values) == file.rows * file.dimension)
 
 
 def store_pages(store: ObjectStore, folder: str, pages: Mapping[str, bytes]) -> dict[str, str]:
