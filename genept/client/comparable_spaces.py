@@ -42,7 +42,9 @@ def spaces_to_compare(
     Returns
     -------
     list of Space
-        Those of texts in these recipes; of knowledge beyond texts; registered ones.
+        Those of texts in these recipes; of knowledge beyond texts; registered ones; fused ones,
+        unless members would have texts of further recipes embedded for minutes and `GENEPT_SPACES`
+        does not name them.
 
     Raises
     ------
@@ -62,11 +64,21 @@ def spaces_to_compare(
         and not (space.embedder in local and local[space.embedder].kind == LANGUAGE_MODEL)
     )
     static = {id_ for id_, model in local.items() if model.kind == "static"}
+    named = {space.id for space in platform.spaces}
+
+    def costs_further_texts(space: Space) -> bool:
+        members = map(platform.space, space.fusion.members if space.fusion else ())
+        return space.id not in named and any(
+            member.needs_embedder and member.embedder not in static and member.recipe not in chosen
+            for member in members
+        )
+
     spaces = [
         space
         for space in (*platform.known_spaces, *further)
         if (space.recipe in chosen if space.has_recipe else not space.is_control)
         and (pay or space.embedder not in paid)
+        and not costs_further_texts(space)
         and (
             bool(recipes)
             or space.recipe != WITHOUT_ONTOLOGY

@@ -211,6 +211,11 @@ def test_texts_without_gene_ontology_are_compared_by_embedders_that_cost_seconds
     chosen = {space.id for space in spaces_to_compare(Platform(Settings()), (), pay=False)}
     assert "minilm-l6-v2/name-ncbi-go" in chosen
     assert "minilm-l6-v2/name-ncbi" not in chosen
+    assert "fused/lsa-network" in chosen
+    assert "fused/minilm-dimensions" not in chosen, "its texts are embedded for minutes"
     assert {f"lsa-384/{recipe}" for recipe in every[:2]} <= chosen
     named = {space.id for space in spaces_to_compare(Platform(Settings()), every, pay=False)}
     assert {f"minilm-l6-v2/{recipe}" for recipe in every} <= named
+    monkeypatch.setenv("GENEPT_SPACES", '["fused/minilm-dimensions"]')
+    asked_for = {space.id for space in spaces_to_compare(Platform(Settings()), (), pay=False)}
+    assert "fused/minilm-dimensions" in asked_for
