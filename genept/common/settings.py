@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     restricted: Literal["keep", "leave_out", "refuse"] = "keep"
     """What a release does with collections that may not be redistributed: keep them (for
     private use), leave_out, or refuse to publish."""
+    doi: str | None = Field(None, pattern=r"^10\.\d{4,9}/\S+$")
+    """DOI by which the releases are cited; none: by their address."""
     sentences_per_collection: int = Field(0, ge=0)
     """Cells or samples of each collection that get a sentence (GenePT-s); 0: none."""
     label_texts: tuple[Literal["CL", "UBERON", "MONDO"], ...] = ("CL",)

@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import Field
+
 from genept.schema import Table
 from genept.storage import Bucket, Document, sha256_of_file
 
@@ -192,6 +194,8 @@ class Manifest(Document):
         Tables and passed checks by table; public sources by name.
     audit
         SHA-256 of each audit page, by path.
+    metadata
+        SHA-256 of each file in the folder of the release that describes it, by path.
     """
 
     format: Literal[1] = 1
@@ -208,6 +212,7 @@ class Manifest(Document):
     tables: dict[str, ReleasedTable]
     evidence: dict[str, CheckEvidence]
     audit: dict[str, str]
+    metadata: dict[str, str] = Field(default_factory=dict)
     sources: dict[str, ReleasedSource]
 
 

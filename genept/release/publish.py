@@ -24,7 +24,7 @@ from genept.schema.tables import SCHEMA_VERSION
 from genept.storage import Lake, MarkList, SwappedDocument
 
 Pages = Callable[[Manifest, ReleasedFiles], Mapping[str, bytes]]
-"""Renders pages for the audit of a staged release: their bytes by path."""
+"""Renders pages of a staged release: their bytes by path."""
 
 
 class Releases:
@@ -51,6 +51,7 @@ class Releases:
         *,
         now: datetime | None = None,
         pages: Pages | None = None,
+        metadata: Pages = lambda *_: {},
         confirm: Callable[[], object] = lambda: None,
     ) -> Published:
         """Make `candidate` the current release, unless its content is already current.
@@ -64,6 +65,8 @@ class Releases:
         pages
             Renders further pages of the audit from the manifest as it will be sealed, except for
             these pages; they may link to those of the candidate.
+        metadata
+            Renders the files beside the manifest that describe the release.
         confirm
             Raises unless this run may publish; called after the pointer is read and before it is
             swapped.
@@ -120,11 +123,13 @@ class Releases:
         rendered = dict(candidate.audit())
         if current is not None:
             rendered |= differences(self.files, current, manifest).pages()
-        stored = store_pages(self.store, folder, rendered)
+        stored = store_pages(self.store, f"{folder}/audit", rendered)
         if pages is not None:
             draft = manifest.model_copy(update={"audit": stored})
-            stored |= store_pages(self.store, folder, pages(draft, self.files))
+            stored |= store_pages(self.store, f"{folder}/audit", pages(draft, self.files))
         manifest = manifest.model_copy(update={"audit": stored})
+        described = store_pages(self.store, folder, metadata(manifest, self.files))
+        manifest = manifest.model_copy(update={"metadata": described})
         self.store.put_if_absent(self.manifest_key(release_id), manifest.body())
         sealed = self.manifest(release_id, sha256=manifest.stored_sha256)
         gate.refuse_incomplete(sealed.tables)
@@ -134,10 +139,7 @@ class Releases:
         return Published(sealed, is_new=True)
 
     def refuse_breaking(self, *, approved: Collection[str]) -> None:
-        """Raise `ReleaseRefusedError` if the next release would change declarations unannounced.
-
-        `approved` are names of tables whose declarations may change without notice.
-        """
+        """Raise `ReleaseRefusedError` if tables that are not `approved` change unannounced."""
         if (pointer := self.pointer()) is not None:
             gate.refuse_breaking(self.named_by(pointer), approved=approved)
 

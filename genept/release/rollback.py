@@ -33,7 +33,8 @@ def verify(store: Bucket, folder: str, manifest: Manifest) -> list[str]:
         One sentence for each missing, damaged or unlisted object.
     """
     listed: dict[str, tuple[int | None, str]] = {
-        f"audit/{path}": (None, sha256) for path, sha256 in manifest.audit.items()
+        **{f"audit/{path}": (None, sha256) for path, sha256 in manifest.audit.items()},
+        **{path: (None, sha256) for path, sha256 in manifest.metadata.items()},
     }
     for table in manifest.tables.values():
         listed |= {file.path: (file.bytes, file.sha256) for file in table.files}

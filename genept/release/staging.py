@@ -288,7 +288,7 @@ def _fits(footer: pq.FileMetaData, file: ReleasedFile) -> bool:
 
 
 def store_pages(store: ObjectStore, folder: str, pages: Mapping[str, bytes]) -> dict[str, str]:
-    """Store pages below `audit/`; return their SHA-256 by path."""
+    """Store pages below `folder`; return their SHA-256 by path."""
     for path, body in pages.items():
-        store.put_if_absent(f"{folder}/audit/{path}", body)
+        store.put_if_absent(f"{folder}/{path}", body)
     return {path: hashlib.sha256(body).hexdigest() for path, body in pages.items()}

@@ -4,6 +4,8 @@ from .canary import CANARY as CANARY
 from .canary import has_canary as has_canary
 from .columns import Column as Column
 from .columns import Table as Table
+from .references import ForeignKey as ForeignKey
+from .references import foreign_keys as foreign_keys
 from .tables import LINEAR as LINEAR
 from .tables import MEANINGS as MEANINGS
 from .tables import NEVER_NEGATIVE as NEVER_NEGATIVE
