@@ -1,7 +1,4 @@
-"""`genept release …`: list, show, compare, verify, roll back, approve, collect garbage.
-
-What a release is, and what can be done with it, is in `genept.release`.
-"""
+"""`genept release …`, which calls what is in `genept.release`, and prints it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,7 +10,7 @@ import typer
 
 from genept.cli.run_report import answer, garbage_lines, held_lines, print_hold, waiting_changes
 from genept.client import Snippets, open_releases
-from genept.common import StoreError, plain_table, visible
+from genept.common import Settings, StoreError, plain_table, visible
 from genept.release import (
     GRACE,
     PART_AGE,
@@ -32,6 +29,7 @@ from genept.release import allow as allow_release
 from genept.release import approve as approve_hold
 from genept.release import roll_back as roll_back_to
 from genept.release import verify as find_faults
+from genept.release.metadata import DescribedRelease, bibtex, citation_text
 from genept.storage import StaleCopies, stale_copies
 
 release = typer.Typer(no_args_is_help=True, help="Published releases.")
@@ -111,6 +109,18 @@ def show(release: ReleaseId = "latest") -> None:
 
 
 @release.command()
+def cite(
+    release: ReleaseId = "latest",
+    as_bibtex: Annotated[bool, typer.Option("--bibtex", help="As BibTeX.")] = False,
+) -> None:
+    """Print how to cite a release, the method and every source that it was made of."""
+    known = open_releases()
+    manifest = _named(known, release)
+    described = DescribedRelease(manifest, known.address(manifest.release_id, ""), Settings().doi)
+    typer.echo(visible(bibtex(described) if as_bibtex else citation_text(described)), nl=False)
+
+
+@release.command()
 def diff(
     before: ReleaseId,
     after: ReleaseId = "latest",
@@ -136,7 +146,8 @@ def verify(release: ReleaseId = "latest") -> None:
             "objects from a backup, or go back with `genept release rollback`"
         )
     files = sum(len(table.files) for table in manifest.tables.values())
-    answer.print(f"{manifest.release_id}: {files} files and {len(manifest.audit)} pages are intact")
+    pages = len(manifest.audit) + len(manifest.metadata)
+    answer.print(f"{manifest.release_id}: {files} files and {pages} pages are intact")
 
 
 @release.command("rollback")

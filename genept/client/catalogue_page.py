@@ -14,6 +14,7 @@ from importlib.resources import files as resources
 from typing import Final
 
 import polars as pl
+from markupsafe import Markup
 
 from genept.benchmarks import annotated_cells, cells_in_words, report_figures, sample_tasks
 from genept.client.comparison_page import COMPARISON, render_comparison
@@ -37,6 +38,7 @@ from genept.release import (
     passed_on,
     review,
 )
+from genept.release.metadata import DescribedRelease, in_script, metadata_files, schema_org
 from genept.schema.tables import TABLES
 from genept.storage import Lake, StoredTable
 from genept.text import load_recipes
@@ -48,7 +50,9 @@ HEADLINES: Final = {
 }
 
 
-def release_site(manifest: Manifest, files: ReleasedFiles) -> Mapping[str, bytes]:
+def release_site(
+    manifest: Manifest, files: ReleasedFiles, doi: str | None = None
+) -> Mapping[str, bytes]:
     """The page that describes a release, and its style.
 
     Parameters
@@ -57,6 +61,8 @@ def release_site(manifest: Manifest, files: ReleasedFiles) -> Mapping[str, bytes
         Manifest of the release.
     files
         Files of the releases, from which tables are read.
+    doi
+        DOI of the product, if it has one.
 
     Returns
     -------
@@ -67,6 +73,7 @@ def release_site(manifest: Manifest, files: ReleasedFiles) -> Mapping[str, bytes
     page = templates().get_template("page.html")
     html = page.render(
         manifest=manifest,
+        json_ld=Markup(in_script(schema_org(_described(doi, manifest, files)))),  # noqa: S704
         snippets=Snippets(files, manifest),
         spaces=sorted({file.partition[0] for file in manifest.tables["gene_embeddings"].files}),
         results=headline_scores(files, manifest),
@@ -216,12 +223,22 @@ def publish_tables(
         platform_version=platform.version, requirements_sha256=platform.requirements_sha256(),
         approved=settings.approve, audit=audit,
     )  # fmt: skip
-    return platform.releases.publish(candidate, pages=_release_pages, confirm=still_allowed)
+    return platform.releases.publish(
+        candidate,
+        pages=partial(_release_pages, settings.doi),
+        metadata=lambda draft, files: metadata_files(_described(settings.doi, draft, files)),
+        confirm=still_allowed,
+    )
 
 
-def _release_pages(draft: Manifest, files: ReleasedFiles) -> dict[str, bytes]:
+def _release_pages(doi: str | None, draft: Manifest, files: ReleasedFiles) -> dict[str, bytes]:
     """Pages that only a new release gets: its site, and the software that made it."""
-    return {**release_site(draft, files), PAGE: bill_of_materials()}
+    return {**release_site(draft, files, doi), PAGE: bill_of_materials()}
+
+
+def _described(doi: str | None, manifest: Manifest, files: ReleasedFiles) -> DescribedRelease:
+    address = files.store.uri(f"{files.folder}/{manifest.release_id}/")
+    return DescribedRelease(manifest, address, doi)
 
 
 def _comparison(platform: Platform, tables: Mapping[str, StoredTable]) -> dict[str, bytes]:

@@ -39,7 +39,7 @@ NO_SCRIPTS: Final = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"script-src 'none'; object-src 'none'; "
     "base-uri 'none'; form-action 'none'\">"
 )
-"""For the head of every generated page: no page has a script, and browsers must run none."""
+"""For the head of every generated page: browsers run no script, and pages have none but data."""
 
 
 def visible(text: str) -> str:

@@ -86,6 +86,19 @@ def two(known: Releases) -> tuple[Manifest, Manifest]:
     return known.publish(first).manifest, known.publish(second).manifest
 
 
+def test_a_release_is_cited_as_text_and_as_bibtex(
+    two: tuple[Manifest, Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = two
+    assert f"Release {second.release_id}" in run("release", "cite")
+    assert "10.1038/s41551-024-01284-6" in run("release", "cite")
+    cited = run("release", "cite", first.release_id, "--bibtex")
+    assert cited.startswith(f"@misc{{genept-{first.release_id},\n")
+    assert f"/releases/{first.release_id}/}}" in cited
+    monkeypatch.setenv("GENEPT_DOI", "10.1234/genept")
+    assert "doi = {10.1234/genept}" in run("release", "cite", "--bibtex")
+
+
 def test_releases_are_listed_and_shown(two: tuple[Manifest, Manifest]) -> None:
     first, second = two
     lines = run("release", "list").splitlines()

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 
 import pytest
 from declared_rows import candidate, declared_rows, store_table, with_tables
 
 from genept.client.catalogue_page import release_site
 from genept.client.templates import PlottedScore, interval_plot
+from genept.release.manifest import ReleasedSource
 from genept.release.publish import Releases
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
+
+EVIL = "</script><script>alert('x')</script>"
+JSON_LD = re.compile(r'<script type="application/ld\+json">(.*?)</script>', re.DOTALL)
 
 
 @pytest.fixture
@@ -21,7 +27,14 @@ def page(lake: Lake, store_prefix: str) -> str:
     evil = collections.set_column(
         at, collections.schema.field(at), [["<script>alert('x')</script>"]]
     )
-    offered = with_tables(candidate(lake), collections=store_table(lake, "collections", evil))
+    source = ReleasedSource(
+        title=EVIL, version="1", released="2026", sha256="0" * 64, licence=EVIL,
+        redistributable=True, citation=EVIL,
+    )  # fmt: skip
+    offered = replace(
+        with_tables(candidate(lake), collections=store_table(lake, "collections", evil)),
+        sources={EVIL: source},
+    )
     releases = Releases(lake, store_prefix)
     manifest = releases.publish(offered, pages=release_site).manifest
     folder = releases.folder(manifest.release_id)
@@ -40,9 +53,20 @@ def test_every_table_column_and_source_of_doubt_is_on_the_page(page: str) -> Non
 
 
 def test_nothing_is_run_or_fetched_from_elsewhere(page: str) -> None:
+    page, n = JSON_LD.subn("", page)
+    assert n == 1
     assert "<script" not in page
+    assert "</script" not in page
     links = re.findall(r'(?:href|src)="([^"]*)"', page)
     assert all(link.startswith(("#", "../", "style.css")) for link in links)
+
+
+def test_its_data_for_search_engines_cannot_end_their_element(page: str) -> None:
+    (data,) = JSON_LD.findall(page)
+    document = json.loads(data)
+    assert document["@type"] == "Dataset"
+    assert document["citation"] == [EVIL]
+    assert document["license"][0]["name"] == f"{EVIL}: {EVIL}"
 
 
 def test_links_within_the_page_lead_somewhere(page: str) -> None:
