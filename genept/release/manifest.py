@@ -195,7 +195,7 @@ class Manifest(Document):
     audit
         SHA-256 of each audit page, by path.
     metadata
-        SHA-256 of each file in the folder of the release that describes it, by path.
+        SHA-256 of each file beside it that describes the release; not stored if there is none.
     """
 
     format: Literal[1] = 1
@@ -212,7 +212,7 @@ class Manifest(Document):
     tables: dict[str, ReleasedTable]
     evidence: dict[str, CheckEvidence]
     audit: dict[str, str]
-    metadata: dict[str, str] = Field(default_factory=dict)
+    metadata: dict[str, str] = Field(default={}, exclude_if=lambda files: not files)
     sources: dict[str, ReleasedSource]
 
 
