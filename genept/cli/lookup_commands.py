@@ -38,11 +38,13 @@ COLOURS: Final = {
     "pathways": "magenta", "interactions": "bright_blue", "phenotypes": "bright_red",
     "written": "bright_green",
 }  # fmt: skip
-DEFAULT_SPACE: Final = "minilm-l6-v2/name-go"
 ABOUT: Final = 90
 answer = open_console(soft_wrap=True)
 
-InSpace = Annotated[str, typer.Option("--space", help="A space of the release.")]
+InSpace = Annotated[
+    str | None,
+    typer.Option("--space", help="A space of the release; by default the usual one."),
+]
 OfRelease = Annotated[str, typer.Option(help="Id of a release.")]
 HowMany = Annotated[int, typer.Option("-n", help="How many to print.", min=1)]
 OfCollection = Annotated[str | None, typer.Option(help="Only this collection.")]
@@ -161,7 +163,7 @@ def _remark(platform: Platform, recipe: Recipe, part: PartOfText) -> str:
 def search(
     text: Annotated[str, typer.Argument(help="Such as 'interferon response in monocytes'.")],
     among: Annotated[str, typer.Option("--in", help="genes, cells or samples.")] = "genes",
-    space: InSpace = DEFAULT_SPACE,
+    space: InSpace = None,
     collection: OfCollection = None,
     n: HowMany = 10,
     labels: Annotated[
@@ -184,7 +186,7 @@ def search(
 
 def neighbours(
     name: Annotated[str, typer.Argument(help="A gene, or the id of a cell or sample.")],
-    space: InSpace = DEFAULT_SPACE,
+    space: InSpace = None,
     collection: OfCollection = None,
     n: HowMany = 10,
     release: OfRelease = LATEST,

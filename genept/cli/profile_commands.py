@@ -10,7 +10,7 @@ import polars as pl
 import typer
 from rich.markup import escape
 
-from genept.cli.lookup_commands import DEFAULT_SPACE, HowMany, InSpace, OfRelease
+from genept.cli.lookup_commands import HowMany, InSpace, OfRelease
 from genept.cli.output_files import writable
 from genept.client import (
     LATEST,
@@ -46,7 +46,7 @@ def generate(
             help="File for the whole profile: .parquet or .h5ad.", callback=writable(*PROFILE_FILES)
         ),
     ] = None,
-    space: InSpace = DEFAULT_SPACE,
+    space: InSpace = None,
     n: HowMany = 10,
     release: OfRelease = LATEST,
 ) -> None:

@@ -177,6 +177,24 @@ def released_files(manifest: Manifest, name: str, partition: dict[str, str]) -> 
     return files
 
 
+def usual_space(manifest: Manifest) -> str | None:
+    """The space of a release to read where none is named.
+
+    Parameters
+    ----------
+    manifest
+        Of the release.
+
+    Returns
+    -------
+    str or None
+        `PREFERRED_SPACE`, or the first that is no control, or any; None without spaces.
+    """
+    spaces = sorted({file.partition[0] for file in manifest.tables["gene_embeddings"].files})
+    real = [space for space in spaces if "random" not in space and "@" not in space]
+    return PREFERRED_SPACE if PREFERRED_SPACE in real else next(iter((*real, *spaces)), None)
+
+
 def suggestion(wanted: str, known: Sequence[str]) -> str:
     """The rest of a message about an unknown name: the one that may be meant, or all."""
     near = difflib.get_close_matches(wanted, known, n=1)
@@ -240,9 +258,7 @@ class Snippets:
 
     def space(self) -> str | None:
         """A space to show: the usual one, or the first that is no control."""
-        spaces = self._values("gene_embeddings")
-        real = [space for space in spaces if "random" not in space and "@" not in space]
-        return PREFERRED_SPACE if PREFERRED_SPACE in real else next(iter((*real, *spaces)), None)
+        return usual_space(self.manifest)
 
     def _gene(self, space: str) -> str:
         """Symbol of a gene to ask about, which a release limited to some genes has, too."""

@@ -16,11 +16,11 @@ import polars as pl
 from genept.client.api import load_table
 from genept.client.release_lookup import (
     LATEST,
-    PREFERRED_SPACE,
     Resolved,
     released_files,
     resolve,
     suggestion,
+    usual_space,
 )
 from genept.client.released_collections import KIND_OF, collection_row
 from genept.client.vectors import released_vectors
@@ -189,11 +189,10 @@ class ReleasedDescriptions:
         )
 
     def _usual_space(self) -> str:
-        spaces = sorted({file.partition[0] for file in self._files("gene_embeddings")})
-        texts = [space for space in spaces if "random" not in space and "@" not in space]
-        if not texts:
+        space = usual_space(self.release.manifest)
+        if space is None or "random" in space or "@" in space:
             raise StoreError("the release has no space of texts to describe observations in")
-        return PREFERRED_SPACE if PREFERRED_SPACE in texts else texts[0]
+        return space
 
     def _inputs(self, space: str) -> DescriptionInputs:
         from genept.client.platform import Platform

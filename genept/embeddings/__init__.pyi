@@ -22,6 +22,7 @@ from .pooling import METHOD as METHOD
 from .pooling import TABLE_OF_KIND as TABLE_OF_KIND
 from .pooling import expression_weights as expression_weights
 from .pooling import pool as pool
+from .projections import draw_projection as draw_projection
 from .projections import pictures_of as pictures_of
 from .registered_observation_vectors import REGISTERED as REGISTERED
 from .registered_observation_vectors import Joined as Joined

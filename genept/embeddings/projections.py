@@ -63,7 +63,7 @@ def pictures_of(
             covered = lake.read(parts, ["observation_id", "coverage"])
             observed = covered.join(lake.read(of_collection), on="observation_id")
             vectors = _vectors(lake, parts, drawn_of(observed))
-            picture = draw(observed, vectors, f"{collection} in {space}")
+            picture = draw_projection(observed, vectors, f"{collection} in {space}")
             lake.store.put_if_absent(key, picture)
         pictures[f"{collection}/{space}"] = (key, picture)
     return pictures
@@ -74,8 +74,8 @@ def drawn_of(observed: pl.DataFrame) -> list[str]:
     return Sampling(DRAWN, label_of(observed)).choose(observed)[0]
 
 
-def draw(observed: pl.DataFrame, vectors: pl.DataFrame, title: str) -> bytes:
-    """One PNG; the same rows give the same bytes on one machine.
+def draw_projection(observed: pl.DataFrame, vectors: pl.DataFrame, title: str) -> bytes:
+    """Draw a collection in a space; the same rows give the same bytes on one machine.
 
     Parameters
     ----------
@@ -83,6 +83,13 @@ def draw(observed: pl.DataFrame, vectors: pl.DataFrame, title: str) -> bytes:
         `observation_id`, `coverage` and the labels of every observation.
     vectors
         `observation_id` and `embedding` of those that are drawn.
+    title
+        Above the picture.
+
+    Returns
+    -------
+    bytes
+        PNG: the first two principal components by label, and a histogram of the coverage.
     """
     label = label_of(observed)
     drawn = vectors.join(observed, on="observation_id").sort("observation_id")

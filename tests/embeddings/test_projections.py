@@ -6,7 +6,7 @@ import pytest
 from planted import a_collection, in_every_space, ingest_parsed, numbered_reference, parsed_of
 
 from genept.embeddings import projections
-from genept.embeddings.projections import DRAWN, draw, drawn_of, pictures_of
+from genept.embeddings.projections import DRAWN, draw_projection, drawn_of, pictures_of
 from genept.embeddings.representations import LABELS, label_of
 
 REFERENCE = numbered_reference(12)
@@ -40,18 +40,20 @@ def planted(n, labels=None):
 )
 def test_the_same_rows_give_the_same_picture(n, labels):
     observations, embeddings = planted(n, labels)
-    picture = draw(observations, embeddings, "planted")
+    picture = draw_projection(observations, embeddings, "planted")
     assert picture.startswith(PNG)
     assert len(picture) < 150_000
     assert len(embeddings) == min(n, DRAWN)
     shuffled = embeddings.sample(fraction=1, shuffle=True, seed=1)
-    assert draw(observations, shuffled, "planted") == picture
+    assert draw_projection(observations, shuffled, "planted") == picture
 
 
 def test_another_embedding_is_another_picture():
     observations, embeddings = planted(40, ["a", "b"])
     other = embeddings.with_columns(pl.col("embedding").reverse())
-    assert draw(observations, embeddings, "x") != draw(observations, other, "x")
+    assert draw_projection(observations, embeddings, "x") != draw_projection(
+        observations, other, "x"
+    )
 
 
 def test_the_finest_label_that_there_is():
@@ -81,5 +83,5 @@ def test_every_space_is_drawn_once(lake, monkeypatch):
     def refuse(*_):
         raise AssertionError("it is drawn already")
 
-    monkeypatch.setattr(projections, "draw", refuse)
+    monkeypatch.setattr(projections, "draw_projection", refuse)
     assert pictures_of(lake, observations, table) == pictures

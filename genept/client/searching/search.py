@@ -20,9 +20,11 @@ from genept.client.api import load_table
 from genept.client.platform import Platform
 from genept.client.release_lookup import (
     LATEST,
+    PREFERRED_SPACE,
     Resolved,
     released_files,
     resolve,
+    usual_space,
 )
 from genept.client.released_collections import collection_row
 from genept.client.searching.expression_search import N_GENES, expression_scores
@@ -71,14 +73,17 @@ class SpaceSearch:
     platform
         The installation; its embedders embed the texts of queries.
     space
-        Id of a space that the release holds.
+        Id of a space that the release holds; None: the usual one.
     release
         Id of a release, or ``latest``.
     """
 
-    def __init__(self, platform: Platform, space: str, *, release: str = LATEST) -> None:
-        self.platform, self.space = platform, space
+    def __init__(
+        self, platform: Platform, space: str | None = None, *, release: str = LATEST
+    ) -> None:
+        self.platform = platform
         self.release: Resolved = resolve(release, platform.settings)
+        self.space = space or usual_space(self.release.manifest) or PREFERRED_SPACE
         self.genes: Vectors = released_vectors(self.release, "gene_embeddings", space)
         self._read: dict[str, ReleasedExpression] = {}
         self._maps: dict[str, FittedLabels] = {}
