@@ -72,8 +72,8 @@ def _picture() -> bytes:
     from genept.embeddings import draw_projection
 
     observed = load_table("observations", collection_id=COLLECTION).collect()
-    cells = load_table("cell_embeddings", space=SPACE, collection_id=COLLECTION)
-    cells = cells.filter(pl.col("method") == "genept-w").collect()
+    embedded = load_table("cell_embeddings", space=SPACE, collection_id=COLLECTION)
+    cells = embedded.filter(pl.col("method") == "genept-w").collect()
     observed = observed.join(cells.select("observation_id", "coverage"), on="observation_id")
     vectors = cells.select("observation_id", "embedding")
     return draw_projection(observed, vectors, f"{COLLECTION} in {SPACE}")

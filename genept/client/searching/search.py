@@ -84,7 +84,7 @@ class SpaceSearch:
         self.platform = platform
         self.release: Resolved = resolve(release, platform.settings)
         self.space = space or usual_space(self.release.manifest) or PREFERRED_SPACE
-        self.genes: Vectors = released_vectors(self.release, "gene_embeddings", space)
+        self.genes: Vectors = released_vectors(self.release, "gene_embeddings", self.space)
         self._read: dict[str, ReleasedExpression] = {}
         self._maps: dict[str, FittedLabels] = {}
 
