@@ -69,7 +69,7 @@ def schema_org(release: DescribedRelease) -> dict[str, Any]:
             {
                 "@type": "DataDownload",
                 "name": file.path,
-                "contentUrl": f"{ROOT}{quote(file.path)}",
+                "contentUrl": f"{ROOT}{quote(file.path, safe='/=')}",
                 "encodingFormat": PARQUET,
                 "contentSize": f"{file.bytes} B",
                 "sha256": file.sha256,
