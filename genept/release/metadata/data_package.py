@@ -121,24 +121,36 @@ def _resource(
 
 
 def _field(column: Column) -> dict[str, Any]:
-    rules = {
-        "required": None if column.nullable else True,
-        "enum": column.allowed and list(column.allowed),
-        "pattern": column.pattern,
-        "minimum": column.minimum,
-        "maximum": column.maximum,
-    }
-    if column.is_list:  # these are rules of each element, for which there are no words
-        rules = {"required": rules["required"]}
+    bounds = {"minimum": column.minimum, "maximum": column.maximum}
+    rules: dict[str, Any] = {"required": True if not column.nullable else None}
+    if not column.is_list:  # there are no words for rules of each element
+        rules |= {"enum": column.allowed and list(column.allowed), "pattern": column.pattern}
+        rules |= {} if column.nullable else bounds
     field = {
         "name": column.name,
-        "type": "any" if column.is_list else TYPES[column.type],
+        "type": _type(column),
         "description": column.meaning,
         "unit": column.unit,
         "arrowType": column.type_name,
-        "constraints": {name: rule for name, rule in rules.items() if rule is not None},
+        "constraints": _stated(rules),
+        "bounds": _stated(bounds),
     }
     return {name: value for name, value in field.items() if value}
+
+
+def _type(column: Column) -> str:
+    """The type as which validators find the values: they read parquet by pandas.
+
+    pandas has an array of numpy for a list, and floating-point numbers for integers of which some
+    are null, with NaN in place of null, which holds to no bounds.
+    """
+    if column.is_list:
+        return "any"
+    return "number" if column.nullable and TYPES[column.type] == "integer" else TYPES[column.type]
+
+
+def _stated(rules: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: rule for name, rule in rules.items() if rule is not None}
 
 
 def _licence(terms: UsageTerms) -> dict[str, str]:

@@ -51,19 +51,26 @@ def planted(table: Table) -> list[pa.Table]:
                 for key in foreign_keys(other)
                 if key.table == table.name
                 for rows in planted(other)
-                for id_ in rows[key.columns[0]].to_pylist()
+                for id_ in rows[key.columns[0]].drop_null().to_pylist()
             }
         )
         rows = declared_rows(table, len(ids))
-        return [rows.set_column(0, rows.schema.field(0), [ids])]
+        return [with_nulls(table, rows.set_column(0, rows.schema.field(0), [ids]))]
     first = default_partition(table)
     if not table.partition:
-        return [declared_rows(table)]
+        return [with_nulls(table, declared_rows(table))]
     second = ("a/b%c" if table.partition[0] == "space" else f"{first[0]}-b", *first[1:])
     return [
-        declared_rows(table, partition=partition, dimension=dimension)
+        with_nulls(table, declared_rows(table, partition=partition, dimension=dimension))
         for partition, dimension in ((first, 4), (second, 6))
     ]
+
+
+def with_nulls(table: Table, rows: pa.Table) -> pa.Table:
+    """The rows, with null wherever the last of them may have it."""
+    *before, last = rows.to_pylist()
+    last |= {column.name: None for column in table.columns if column.nullable}
+    return pa.Table.from_pylist([*before, last] if before else [last], schema=rows.schema)
 
 
 def published(lake: Lake, product: str, doi: str | None = None) -> tuple[Releases, Manifest]:

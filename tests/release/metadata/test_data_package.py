@@ -63,6 +63,7 @@ def test_the_schema_says_what_is_declared() -> None:
     assert schema["primaryKey"] == ["collection_id", "observation_id"]
     assert fields["n_genes"]["unit"] == "genes"
     assert fields["n_genes"]["constraints"] == {"required": True, "minimum": 1}
+    assert fields["n_genes"]["bounds"] == {"minimum": 1}
     assert fields["cell_type_ontology_term_id"]["constraints"]["pattern"] == r"^CL:\d{7}$"
     assert {
         "fields": ["cell_type_ontology_term_id"],
@@ -75,6 +76,14 @@ def test_the_schema_says_what_is_declared() -> None:
         }
     ]
     assert schema["missingValues"] == [], "an empty text is a text"
+
+
+def test_numbers_that_may_be_null_have_types_and_bounds_that_hold_for_nan() -> None:
+    fields = {field["name"]: field for field in table_schema(TABLES["genes"], {})["fields"]}
+    assert fields["length"]["type"] == "number"
+    assert fields["length"]["arrowType"] == "int64"
+    assert "constraints" not in fields["length"]
+    assert fields["length"]["bounds"] == {"minimum": 1}
 
 
 def test_sources_have_versions_checksums_and_citations(package) -> None:
