@@ -80,10 +80,11 @@ class DescribedRelease:
 
     @property
     def tables(self) -> Iterator[tuple[Table, ReleasedTable]]:
-        """Declaration and files of every table that has files."""
-        for name, released in self.manifest.tables.items():
-            if released.files and name in TABLES:
-                yield TABLES[name], released
+        """Declaration and files of every table that has files, in the order of declaration."""
+        for name, table in TABLES.items():
+            released = self.manifest.tables.get(name)
+            if released is not None and released.files:
+                yield table, released
 
     @property
     def version(self) -> str:

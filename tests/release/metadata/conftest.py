@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -73,7 +73,7 @@ def with_nulls(table: Table, rows: pa.Table) -> pa.Table:
     return pa.Table.from_pylist([*before, last] if before else [last], schema=rows.schema)
 
 
-def published(lake: Lake, product: str, doi: str | None = None) -> tuple[Releases, Manifest]:
+def published(lake: Lake, product: str) -> tuple[Releases, Manifest]:
     """Publish planted rows of every table, made of one source."""
     tables = {}
     for name, table in TABLES.items():
@@ -88,16 +88,17 @@ def published(lake: Lake, product: str, doi: str | None = None) -> tuple[Release
         ]
         origin = Origin(code=(), inputs={"src": SOURCE.sha256})
         tables[name] = lake.assemble(name, lake.build(f"test/{name}", origin, lambda new=new: new))
+    tables = dict(sorted(tables.items()))  # as the orchestrator has them
     offered = replace(
         candidate(lake, **tables), tables=tables, evidence=passing(tables), sources={"src": SOURCE}
     )
     releases = Releases(lake, product)
+    return releases, releases.publish(offered, metadata=described).manifest
 
-    def described(doi: str | None, draft: Manifest, files: ReleasedFiles) -> dict[str, bytes]:
-        address = files.store.uri(f"{files.folder}/{draft.release_id}/")
-        return dict(metadata_files(DescribedRelease(draft, address, doi)))
 
-    return releases, releases.publish(offered, metadata=partial(described, doi)).manifest
+def described(draft: Manifest, files: ReleasedFiles) -> Mapping[str, bytes]:
+    address = files.store.uri(f"{files.folder}/{draft.release_id}/")
+    return metadata_files(DescribedRelease(draft, address))
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,8 @@ def card(copied) -> DatasetCard:
 
 def test_every_table_is_a_configuration(copied, card: DatasetCard) -> None:
     configs = {config["config_name"]: config for config in card.data.configs}
-    assert list(configs) == list(TABLES)
-    assert [name for name, config in configs.items() if config.get("default")] == ["collections"]
+    assert list(configs) == list(TABLES), "in the order of declaration"
+    assert [name for name, config in configs.items() if config.get("default")] == ["genes"]
     for name, config in configs.items():
         found = {
             str(path.relative_to(copied.folder))
