@@ -14,6 +14,7 @@ __all__ = [
     "load_embeddings",
     "load_table",
     "releases",
+    "sql",
     "storage_options",
 ]
 
@@ -21,7 +22,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Load the analyst's functions on first use, so that `import genept` stays instant."""
     if name in __all__:
-        return getattr(import_module("genept.client.api"), name)
+        module = "queries" if name == "sql" else "api"
+        return getattr(import_module(f"genept.client.{module}"), name)
     raise AttributeError(f"module 'genept' has no attribute {name!r}")
 
 

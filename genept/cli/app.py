@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import polars as pl
@@ -15,6 +16,7 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from genept.cli.output_files import writable, write_table
 from genept.common import (
     Settings,
     SourceError,
@@ -77,7 +79,7 @@ def add_commands(wanted: str | None = None) -> None:
         for name, module in COMMANDS.items()
     )
     points = [*own, *entry_points(group="genept.commands")]
-    is_known = wanted in {*(point.name for point in points), "store", "table"}
+    is_known = wanted in {*(point.name for point in points), "store", "table", "sql"}
     for name, load in ((point.name, point.load) for point in points):
         if is_known and name != wanted:
             continue
@@ -215,3 +217,37 @@ def show_table(
     typer.echo(f"\n{known.address(manifest.release_id, released.files[0].path)}")
     with pl.Config(tbl_cols=20, tbl_hide_dataframe_shape=True, fmt_str_lengths=40):
         typer.echo(visible(str(head)))
+
+
+@app.command("sql")
+def ask_in_sql(
+    query: Annotated[str, typer.Argument(help="One query, such as 'FROM genes LIMIT 5'.")],
+    release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, one object per row.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the rows to this file (.parquet or .csv).",
+            callback=writable(".parquet", ".csv"),
+        ),
+    ] = None,
+) -> None:
+    """Ask a release a question in SQL, and print the answer. `SHOW TABLES` lists what there is."""
+    from genept.client import sql
+
+    rows = sql(query, release=release)
+    if out is not None:
+        lists = [name for name, type_ in rows.schema.items() if type_.is_nested()]
+        if out.suffix == ".csv" and lists:
+            raise StoreError(f"{', '.join(lists)}: CSV holds no lists; write .parquet instead")
+        write_table(rows, out)
+        answer.print(f"{rows.height:,} rows are in {out}", markup=False)
+    elif as_json:
+        typer.echo(rows.write_json())
+    else:
+        shown = pl.Config(
+            tbl_rows=100, tbl_cols=30, tbl_hide_column_data_types=True,
+            tbl_hide_dataframe_shape=True, fmt_str_lengths=80,
+        )  # fmt: skip
+        with shown:
+            typer.echo(visible(str(rows)))

@@ -24,6 +24,7 @@ from genept.release import (
     delete_garbage,
     differences,
     list_garbage,
+    refresh_catalog,
 )
 from genept.release import allow as allow_release
 from genept.release import approve as approve_hold
@@ -158,7 +159,9 @@ def roll_back(
     ] = None,
 ) -> None:
     """Make an earlier release current again; the bad content is not published anew."""
-    pointer = roll_back_to(open_releases(role="publisher"), release, reason=reason)
+    known = open_releases(role="publisher")
+    pointer = roll_back_to(known, release, reason=reason)
+    refresh_catalog(known)
     answer.print(f"{pointer.release_id} is current, number {pointer.seq} of all swaps")
     for denied in pointer.denied:
         if denied.lifted_at is None:
@@ -168,7 +171,9 @@ def roll_back(
 @release.command()
 def allow(release: Annotated[str, typer.Argument(help="A denied release.")]) -> None:
     """Take a release off the deny list; the next run that makes its content publishes it."""
-    allow_release(open_releases(role="publisher"), release)
+    known = open_releases(role="publisher")
+    allow_release(known, release)
+    refresh_catalog(known)
     answer.print(f"{release} is not denied any more")
 
 
@@ -237,6 +242,7 @@ def gc(
         listed, deleted = delete_garbage(
             known, store, _states_of_runs(given_up), grace=grace, part_age=age, accepted=accepted
         )
+        refresh_catalog(known)
     else:
         listed = list_garbage(known, part_age=age, accepted=accepted)
     if gap := broken_chain(known, accepted):

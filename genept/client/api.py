@@ -262,7 +262,7 @@ def filesystem(*, settings: Settings | None = None) -> S3FileSystem:
 
 
 def duckdb_connection(*, settings: Settings | None = None) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB that reads the release's S3 addresses.
+    """An in-memory DuckDB that reads the releases' S3 addresses and SQL catalogues.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def duckdb_connection(*, settings: Settings | None = None) -> duckdb.DuckDBPyCon
     """
     from genept.storage import duckdb_connection as connect
 
-    return connect(open_store(settings or Settings(), "reader"))
+    return connect(open_store(settings or Settings(), "reader"), "ducklake")
 
 
 def _refuse_offline(resolved: Resolved, name: str) -> None:

@@ -35,7 +35,9 @@ from genept.release import (
     ReleasedFiles,
     approval_page,
     bill_of_materials,
+    make_catalog,
     passed_on,
+    refresh_catalog,
     review,
 )
 from genept.release.metadata import DescribedRelease, in_script, metadata_files, schema_org
@@ -223,12 +225,15 @@ def publish_tables(
         platform_version=platform.version, requirements_sha256=platform.requirements_sha256(),
         approved=settings.approve, audit=audit,
     )  # fmt: skip
-    return platform.releases.publish(
+    published = platform.releases.publish(
         candidate,
         pages=partial(_release_pages, settings.doi),
         metadata=lambda draft, files: metadata_files(_described(settings.doi, draft, files)),
+        catalog=make_catalog,
         confirm=still_allowed,
     )
+    refresh_catalog(platform.releases)
+    return published
 
 
 def _release_pages(doi: str | None, draft: Manifest, files: ReleasedFiles) -> dict[str, bytes]:

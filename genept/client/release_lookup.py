@@ -21,7 +21,7 @@ from typing import Final
 import polars as pl
 
 from genept.common import Settings, StoreError, UnreachableStoreError, write_privately
-from genept.release import Manifest, ReleasedFile, ReleasedFiles, Releases
+from genept.release import CATALOG, Manifest, ReleasedFile, ReleasedFiles, Releases
 from genept.schema.tables import TABLES
 from genept.storage import Lake, Role, open_store
 
@@ -221,9 +221,34 @@ class Snippets:
     def readers(self) -> dict[str, str]:
         """How each library reads table `genes`, by library."""
         genes = self._address("data/genes")
-        return self._filled(
+        code = self._filled(
             "readers", genes=f"{genes}/*.parquet", folder=genes.removeprefix("s3://")
         )
+        return code | (self._filled("catalog") if self.manifest.catalog else {})
+
+    def opening(self) -> str:
+        """The two statements by which any DuckDB opens the releases; without the keys."""
+        access = self.files.store.access
+        options = {
+            "ENDPOINT": access.host,
+            "URL_STYLE": "path" if access.endpoint_url else None,
+            "REGION": access.region,
+            "USE_SSL": None if access.is_encrypted else "false",
+        }
+        given = "".join(f", {name} '{value}'" for name, value in options.items() if value)
+        product = self.files.folder.removesuffix("/releases")
+        catalog = self.files.store.uri(f"{product}/{CATALOG}")
+        (text,) = self._filled("opening", catalog=catalog, options=given).values()
+        return text.strip()
+
+    def sql_questions(self) -> dict[str, str]:
+        """The first questions in SQL, after `opening`; those that the release has data for."""
+        questions: dict[str, str] = {}
+        if space := self.space():
+            questions |= self._filled("sql", space=space, gene=self._gene(space))
+        if self.manifest.tables["drug_responses"].files:
+            questions |= self._filled("sql_screen", screen=self._values("drug_responses")[0])
+        return {question: code.strip() for question, code in questions.items()}
 
     def r(self) -> str:
         """The same in R; its package `arrow` finds the keys in the environment."""

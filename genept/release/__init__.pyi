@@ -20,6 +20,7 @@ from .drift import Change as Change
 from .drift import Hold as Hold
 from .fencing import Claim as Claim
 from .fencing import RunState as RunState
+from .frozen_catalog import make_catalog as make_catalog
 from .garbage import PART_AGE as PART_AGE
 from .garbage import UPLOAD_AGE as UPLOAD_AGE
 from .garbage import Garbage as Garbage
@@ -28,10 +29,11 @@ from .manifest import CheckEvidence as CheckEvidence
 from .manifest import Manifest as Manifest
 from .manifest import ReleasedColumn as ReleasedColumn
 from .manifest import ReleasedFile as ReleasedFile
-from .manifest import ReleasedFiles as ReleasedFiles
 from .manifest import ReleasedSource as ReleasedSource
 from .manifest import ReleasedTable as ReleasedTable
+from .publish import CATALOG as CATALOG
 from .publish import Releases as Releases
+from .released_files import ReleasedFiles as ReleasedFiles
 from .rollback import allow as allow
 from .rollback import roll_back as roll_back
 from .rollback import verify as verify
@@ -43,5 +45,8 @@ from .run_records import shown_pictures as shown_pictures
 from .run_records import step_costs as step_costs
 from .sbom import PAGE as PAGE
 from .sbom import bill_of_materials as bill_of_materials
+from .shared_catalog import refresh_catalog as refresh_catalog
+from .shared_catalog import shared_catalog_key as shared_catalog_key
+from .shared_catalog import version_of as version_of
 from .staging import is_restricted as is_restricted
 from .staging import passed_on as passed_on

@@ -17,7 +17,8 @@ from genept.release.diff_values import (
     metric_changes,
     vector_drifts,
 )
-from genept.release.manifest import Manifest, ReleasedFiles, ReleasedTable
+from genept.release.manifest import Manifest, ReleasedTable
+from genept.release.released_files import ReleasedFiles
 from genept.storage import Document
 
 SHOWN = 20

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from genept.release.manifest import Manifest, ReleasedFile, ReleasedFiles
+from genept.release.manifest import Manifest, ReleasedFile
+from genept.release.released_files import ReleasedFiles
 from genept.storage import Document
 
 WORST: Final = 10

@@ -17,7 +17,8 @@ from typing import Final, Literal, TypeAlias
 import polars as pl
 from pydantic import ConfigDict
 
-from genept.release.manifest import Manifest, ReleasedFiles
+from genept.release.manifest import Manifest
+from genept.release.released_files import ReleasedFiles
 from genept.schema import Table
 from genept.schema.tables import TABLES
 from genept.storage import Document, Lake, StoredTable

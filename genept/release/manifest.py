@@ -1,19 +1,16 @@
-"""Documents of a release: manifest, pointer and evidence of checks; and local copies of its files.
+"""Documents of a release: manifest, pointer and evidence of checks.
 
 Publishing is in `genept.release.publish`, reading tables in `genept.client`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from genept.schema import Table
-from genept.storage import Bucket, Document, sha256_of_file
+from genept.storage import Document
 
 if TYPE_CHECKING:
     from genept.datasources.download import Archives
@@ -194,8 +191,8 @@ class Manifest(Document):
         Tables and passed checks by table; public sources by name.
     audit
         SHA-256 of each audit page, by path.
-    metadata
-        SHA-256 of each file beside it that describes the release; not stored if there is none.
+    metadata, catalog
+        SHA-256 of files that describe the release, and of its SQL catalogue; not stored if empty.
     """
 
     format: Literal[1] = 1
@@ -214,6 +211,7 @@ class Manifest(Document):
     audit: dict[str, str]
     metadata: dict[str, str] = Field(default={}, exclude_if=lambda files: not files)
     sources: dict[str, ReleasedSource]
+    catalog: dict[str, str] = Field(default={}, exclude_if=lambda files: not files)
 
 
 class Denied(Document):
@@ -250,51 +248,3 @@ class Pointer(Document):
     def heads(self) -> tuple[str, ...]:
         """Ids from which all releases that were current are reached by `Manifest.previous`."""
         return (self.release_id, *(denied.release_id for denied in self.denied))
-
-
-@dataclass(frozen=True)
-class ReleasedFiles:
-    """Files of the releases below `folder` of a bucket, with verified copies in `cache`.
-
-    Parameters
-    ----------
-    store
-        The bucket.
-    folder
-        Key prefix of the releases.
-    cache
-        Local folder of the copies, which are named by SHA-256.
-    """
-
-    store: Bucket
-    folder: str
-    cache: Path
-
-    def local(self, manifest: Manifest, file: ReleasedFile) -> Path:
-        """Return the path of a verified copy of a file of a release, downloaded if needed.
-
-        Raises `StoreError` if there is no valid copy, and the file cannot be downloaded.
-        """
-        path = self._path(file)
-        if self.held(file) is None:
-            self.store.download(
-                f"{self.folder}/{manifest.release_id}/{file.path}", path, file.sha256
-            )
-        return path
-
-    def held(self, file: ReleasedFile) -> Path | None:
-        """Return the verified local copy if there is one; sends no request."""
-        path = self._path(file)
-        if not path.exists():
-            return None
-        state = path.stat()
-        return path if _sha256(path, state.st_mtime_ns, state.st_size) == file.sha256 else None
-
-    def _path(self, file: ReleasedFile) -> Path:
-        return self.cache / f"{file.sha256}.parquet"
-
-
-@lru_cache(maxsize=4096)
-def _sha256(path: Path, _touched: int, _size: int) -> str:
-    """SHA-256 of a file; computed again only if its time or size changed."""
-    return sha256_of_file(path)

@@ -12,19 +12,28 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from genept.common import ConflictError, MissingObjectError, StoreError
 from genept.release import gate
 from genept.release.candidates import Published, ReleaseCandidate
 from genept.release.diff import differences
 from genept.release.gate import History
-from genept.release.manifest import Manifest, Pointer, ReleasedFiles
+from genept.release.manifest import Manifest, Pointer, ReleasedFile
+from genept.release.released_files import ReleasedFiles
 from genept.release.staging import audit, stage, store_pages
 from genept.schema.tables import SCHEMA_VERSION
 from genept.storage import Lake, MarkList, SwappedDocument
 
 Pages = Callable[[Manifest, ReleasedFiles], Mapping[str, bytes]]
 """Renders pages of a staged release: their bytes by path."""
+
+MakeCatalog = Callable[[Manifest, Callable[[ReleasedFile], Path], str, Path], bytes]
+"""Makes the SQL catalogue of a release of its manifest, its files on this machine, the address of
+its folder, and a local folder to work in: see `genept.release.frozen_catalog`."""
+
+CATALOG: Final = "catalog/catalog.ducklake"
+"""Path of the SQL catalogue below the folder of its release."""
 
 
 class Releases:
@@ -52,6 +61,7 @@ class Releases:
         now: datetime | None = None,
         pages: Pages | None = None,
         metadata: Pages = lambda *_: {},
+        catalog: MakeCatalog | None = None,
         confirm: Callable[[], object] = lambda: None,
     ) -> Published:
         """Make `candidate` the current release, unless its content is already current.
@@ -67,6 +77,9 @@ class Releases:
             these pages; they may link to those of the candidate.
         metadata
             Renders the files beside the manifest that describe the release.
+        catalog
+            Makes the SQL catalogue of the release; none by default. If it fails, nothing is
+            published.
         confirm
             Raises unless this run may publish; called after the pointer is read and before it is
             swapped.
@@ -103,23 +116,26 @@ class Releases:
         self.lake.cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.lake.cache) as scratch:
             tables = stage(self.lake, folder, candidate.tables, Path(scratch))
-        audit(self.store, folder, tables)
-        manifest = Manifest(
-            release_id=release_id,
-            schema_version=SCHEMA_VERSION,
-            data_version=candidate.data_version,
-            created_at=now.isoformat(timespec="seconds"),
-            previous=pointer.release_id if pointer else None,
-            complete=candidate.complete,
-            limits=dict(candidate.limits),
-            left_out=candidate.left_out,
-            platform_version=candidate.platform_version,
-            requirements_sha256=candidate.requirements_sha256,
-            tables=tables,
-            evidence=dict(candidate.evidence),
-            audit={},
-            sources=dict(candidate.sources),
-        )
+            audit(self.store, folder, tables)
+            manifest = Manifest(
+                release_id=release_id,
+                schema_version=SCHEMA_VERSION,
+                data_version=candidate.data_version,
+                created_at=now.isoformat(timespec="seconds"),
+                previous=pointer.release_id if pointer else None,
+                complete=candidate.complete,
+                limits=dict(candidate.limits),
+                left_out=candidate.left_out,
+                platform_version=candidate.platform_version,
+                requirements_sha256=candidate.requirements_sha256,
+                tables=tables,
+                evidence=dict(candidate.evidence),
+                audit={},
+                sources=dict(candidate.sources),
+            )
+            if catalog is not None:
+                listed = self._store_catalog(catalog, manifest, Path(scratch))
+                manifest = manifest.model_copy(update={"catalog": listed})
         rendered = dict(candidate.audit())
         if current is not None:
             rendered |= differences(self.files, current, manifest).pages()
@@ -137,6 +153,20 @@ class Releases:
         confirm()
         self.swap(self.following(pointer, manifest, manifest.stored_sha256, now), etag)
         return Published(sealed, is_new=True)
+
+    def _store_catalog(
+        self, make: MakeCatalog, manifest: Manifest, scratch: Path
+    ) -> dict[str, str]:
+        """Make and store the SQL catalogue of a staged release; return its SHA-256 by path."""
+        folder = self.folder(manifest.release_id)
+
+        def local(file: ReleasedFile) -> Path:
+            copied = scratch / f"{file.sha256}.parquet"
+            return copied if copied.exists() else self.files.local(manifest, file)
+
+        body = make(manifest, local, self.store.uri(folder), scratch)
+        self.store.put_if_absent(f"{folder}/{CATALOG}", body)
+        return {CATALOG: hashlib.sha256(body).hexdigest()}
 
     def refuse_breaking(self, *, approved: Collection[str]) -> None:
         """Raise `ReleaseRefusedError` if tables that are not `approved` change unannounced."""

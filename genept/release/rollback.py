@@ -36,6 +36,7 @@ def verify(store: Bucket, folder: str, manifest: Manifest) -> list[str]:
         **{f"audit/{path}": (None, sha256) for path, sha256 in manifest.audit.items()},
         **{path: (None, sha256) for path, sha256 in manifest.metadata.items()},
     }
+    listed |= {path: (None, sha256) for path, sha256 in manifest.catalog.items()}
     for table in manifest.tables.values():
         listed |= {file.path: (file.bytes, file.sha256) for file in table.files}
     faults = []

@@ -10,6 +10,8 @@ from .connect import properties as properties
 from .documents import Document as Document
 from .documents import Lease as Lease
 from .documents import SwappedDocument as SwappedDocument
+from .duckdb_files import duckdb_connection as duckdb_connection
+from .duckdb_files import sql_text as sql_text
 from .embedded_store import EmbeddedStore as EmbeddedStore
 from .garbage_list import MarkList as MarkList
 from .garbage_list import Marks as Marks
@@ -17,7 +19,6 @@ from .hashes import sha256_of as sha256_of
 from .hashes import sha256_of_file as sha256_of_file
 from .lake import Lake as Lake
 from .local_files import StaleCopies as StaleCopies
-from .local_files import duckdb_connection as duckdb_connection
 from .local_files import read_matrix as read_matrix
 from .local_files import stale_copies as stale_copies
 from .object_store import ObjectStore as ObjectStore

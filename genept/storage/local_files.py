@@ -1,4 +1,4 @@
-"""Local copies of parquet files: reading vectors as a matrix, reading with DuckDB, stale copies.
+"""Local copies of parquet files: reading vectors as a matrix, stale copies.
 
 Downloading is done by `genept.storage.lake` and `genept.release.manifest`.
 """
@@ -8,21 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-
-from genept.common import StoreError
-from genept.storage.bucket import Access
-from genept.storage.object_store import ObjectStore
-
-if TYPE_CHECKING:
-    import duckdb
 
 LEFT_AGE: Final = timedelta(days=1)
 
@@ -77,7 +69,7 @@ def stale_copies(
     old = [
         file
         for folder in ("parts", "vectors")
-        for pattern in ("*.parquet", "*.npy")
+        for pattern in ("*.parquet", "*.npy", "*.ducklake")
         for file in sorted((cache / folder).glob(pattern))
         if _idle(file, now) > age
         and not file.name.startswith(".")
@@ -175,85 +167,3 @@ def _lies_plain(chunk: Any, rows: int, dimension: int) -> bool:
 
 def _decoded(rows: pa.Table, dimension: int) -> Matrix:
     return np.asarray(rows[COLUMN].combine_chunks().flatten().to_numpy().reshape(-1, dimension))
-
-
-def duckdb_connection(store: ObjectStore) -> duckdb.DuckDBPyConnection:
-    """Open an in-memory DuckDB that reads ``s3://…`` addresses of a bucket.
-
-    Parameters
-    ----------
-    store
-        The bucket, whose credentials the connection gets.
-
-    Returns
-    -------
-    DuckDBPyConnection
-        Its extensions are those installed with the package: it downloads none.
-
-    Raises
-    ------
-    StoreError
-        DuckDB or its extension ``httpfs`` is not installed, or their versions differ.
-    """
-    try:
-        import duckdb
-    except ModuleNotFoundError:
-        raise StoreError("DuckDB is not installed: pip install 'genept-platform[duckdb]'") from None
-    connection = duckdb.connect(
-        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-    )
-    try:
-        _load_httpfs(connection)
-        connection.execute(duckdb_secret(store.access))
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _load_httpfs(connection: duckdb.DuckDBPyConnection) -> None:
-    """Load the extension from the package, whose folders are named by DuckDB versions."""
-    import duckdb
-
-    wanted = f"duckdb-extension-httpfs=={duckdb.__version__}"
-    try:
-        extension = files("duckdb_extension_httpfs").joinpath(
-            "extensions", f"v{duckdb.__version__}", "httpfs.duckdb_extension"
-        )
-        with as_file(extension) as path:
-            connection.execute(f"LOAD {_sql_text(str(path))}")
-    except (ModuleNotFoundError, FileNotFoundError, duckdb.Error) as error:
-        raise StoreError(
-            f"DuckDB {duckdb.__version__} cannot read S3: its extension did not load ({error}); "
-            f"install {wanted}"
-        ) from error
-
-
-def duckdb_secret(access: Access) -> str:
-    """The statement that creates the secret; without configured keys, of those that boto3 finds."""
-    credentials = access.session().get_credentials()
-    if credentials is None:
-        raise StoreError(
-            "DuckDB needs credentials and none were found: set GENEPT_S3_ACCESS_KEY and "
-            "GENEPT_S3_SECRET_KEY, or give boto3 a profile"
-        )
-    frozen = credentials.get_frozen_credentials()
-    options = {
-        "KEY_ID": frozen.access_key,
-        "SECRET": frozen.secret_key,
-        "SESSION_TOKEN": frozen.token,
-        "REGION": access.region,
-        "ENDPOINT": access.host,
-        "URL_STYLE": "path" if access.endpoint_url else None,
-        "SCOPE": f"s3://{access.bucket}",
-    }
-    given = "".join(f"{name} {_sql_text(value)}, " for name, value in options.items() if value)
-    return (
-        "CREATE OR REPLACE SECRET genept (TYPE s3, PROVIDER config, "
-        f"{given}USE_SSL {str(access.is_encrypted).lower()})"
-    )
-
-
-def _sql_text(value: str) -> str:
-    """A string literal of SQL."""
-    return "'" + value.replace("'", "''") + "'"

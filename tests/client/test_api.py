@@ -22,6 +22,7 @@ from declared_rows import (
     with_tables,
 )
 from fault_proxy import fault_proxy
+from planted_release import publish_planted
 from polars.testing import assert_frame_equal
 
 import genept
@@ -321,64 +322,10 @@ def test_the_r_snippet_names_a_file_that_is_there(
 
 
 def test_the_printed_questions_are_answered(
-    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Planted: a gene with the vector of FOXP3, and a drug that only blood responds to."""
     installation = settings.model_copy(update={"product": f"asked-{secrets.token_hex(4)}"})
-    lake = open_releases(installation).lake
-    genes = declared_frame(EMBEDDINGS, 12, partition=("m/x",), dimension=3)
-    vectors = np.random.default_rng(5).normal(size=(12, 3)).astype(np.float32)
-    vectors[4] = vectors[9] + 0.001
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    symbols = [{9: "FOXP3", 4: "SAME"}.get(at, f"G{at}") for at in range(12)]
-    genes = genes.with_columns(
-        pl.Series("symbol", symbols), pl.Series("embedding", vectors, dtype=pl.Array(pl.Float32, 3))
-    )
-    lines = declared_frame(OBSERVATIONS, 40, partition=("screen",)).with_columns(
-        tissue=pl.Series(["leukemia", "skin"] * 20)
-    )
-    responses = declared_frame(TABLES["drug_responses"], 80, partition=("screen",)).with_columns(
-        observation_id=pl.Series([line for line in lines["observation_id"] for _ in "ab"]),
-        drug_id=pl.Series(["everybody's", "blood's"] * 40),
-        value=pl.Series([-5.0, -1.0, -5.1, 3.0] * 20),
-    )
-    unscreened = declared_frame(TABLES["unscreened_drugs"], 2, partition=("screen",))
-    unscreened = unscreened.with_columns(
-        drug_id=pl.Series(["Nameless", "Encorafenib"]), abstained=pl.Series([True, False])
-    )
-    predicted = declared_frame(
-        TABLES["unscreened_drug_responses"], 40, partition=("screen",)
-    ).with_columns(
-        drug_id=pl.lit("Encorafenib"),
-        observation_id=lines["observation_id"],
-        prediction=pl.Series([0.5, -0.7] * 20),
-    )
-    texts = declared_frame(TABLES["gene_descriptions"], 2, partition=("x",)).with_columns(
-        symbol=pl.Series(["FOXP3", "G0"]), text=pl.Series(["a regulator of T cells", "none"])
-    )
-    plain = candidate(lake)
-
-    def stored(name: str, rows: pl.DataFrame, partition: str, dimension: int = 0) -> StoredTable:
-        table = rows.to_arrow().cast(TABLES[name].schema(dimension))
-        new = NewPart(name, table, (partition,), dimension or None)
-        origin = Origin(code=(), settings={"asked": name})
-        return lake.assemble(name, lake.build(f"asked/{name}", origin, lambda: [new]))
-
-    manifest = (
-        open_releases(installation)
-        .publish(
-            with_tables(
-                plain,
-                gene_embeddings=stored("gene_embeddings", genes, "m/x", 3),
-                gene_descriptions=stored("gene_descriptions", texts, "x"),
-                observations=stored("observations", lines, "screen"),
-                drug_responses=stored("drug_responses", responses, "screen"),
-                unscreened_drugs=stored("unscreened_drugs", unscreened, "screen"),
-                unscreened_drug_responses=stored("unscreened_drug_responses", predicted, "screen"),
-            )
-        )
-        .manifest
-    )
+    manifest = publish_planted(installation)
     nearest, text, drugs, tissues = snippets(installation, manifest).questions().values()
     pasted(installation, text)
     assert capsys.readouterr().out == "a regulator of T cells\n"

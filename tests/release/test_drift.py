@@ -12,13 +12,8 @@ import pytest
 from declared_rows import declared_frame
 
 from genept.release.drift import Change, changes, is_too_much
-from genept.release.manifest import (
-    Manifest,
-    ReleasedColumn,
-    ReleasedFile,
-    ReleasedFiles,
-    ReleasedTable,
-)
+from genept.release.manifest import Manifest, ReleasedColumn, ReleasedFile, ReleasedTable
+from genept.release.released_files import ReleasedFiles
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 from genept.storage.provenance import NewPart, Origin, StoredTable

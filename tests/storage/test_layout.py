@@ -17,8 +17,9 @@ from fault_proxy import FaultProxy, fault_proxy
 from genept.client.vectors import read_vectors
 from genept.schema.tables import TABLES
 from genept.storage.bucket import Access
+from genept.storage.duckdb_files import duckdb_connection
 from genept.storage.lake import Lake
-from genept.storage.local_files import duckdb_connection, read_matrix
+from genept.storage.local_files import read_matrix
 from genept.storage.object_store import ObjectStore
 from genept.storage.parquet import write_parquet
 

@@ -21,8 +21,8 @@ from genept.common.errors import ConflictError, InvalidKeyError, MissingObjectEr
 from genept.common.settings import Settings
 from genept.storage import object_store as s3
 from genept.storage.connect import open_store
+from genept.storage.duckdb_files import duckdb_connection, duckdb_secret
 from genept.storage.embedded_store import EmbeddedStore
-from genept.storage.local_files import duckdb_connection, duckdb_secret
 from genept.storage.object_store import ObjectStore
 from genept.storage.requests import check_key
 

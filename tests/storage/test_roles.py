@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parents[2]
 PLACES = {
     "pointer": "genept/current.json",
+    "catalogue": "genept/catalog/catalog.ducklake",
     "claim": "genept/run.json",
     "release": "genept/releases/one/data/genes/part-00000.parquet",
     "part": "genept/lake/genes/0.parquet",
@@ -48,14 +49,14 @@ PLACES = {
     "another product": "other/current.json",
     "nowhere": "genept/notes.txt",
 }
-RELEASED = {"pointer", "release"}
+RELEASED = {"pointer", "release", "catalogue"}
 OWN = set(PLACES) - {"another product"}
 WORKED_IN = {"cache", "inbox", "model"}
 BUILT = {
     *("part", "table", "evidence", "cache", "space", "model", "added", "inbox", "quarantine"),
     "marks",
 }
-STAGED = {"pointer", "claim", "approval", "release", "table", "evidence", "marks"}
+STAGED = {"pointer", "claim", "approval", "release", "catalogue", "table", "evidence", "marks"}
 COLLECTED = BUILT - {"inbox", "model", "marks"} | {"release"}
 MAY: dict[Role, dict[str, set[str]]] = {
     "reader": {"get": RELEASED, "put": set(), "delete": set()},

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pytest
 from declared_rows import candidate, declared_rows, default_partition, passing
 
-from genept.release.manifest import Manifest, ReleasedFiles, ReleasedSource
+from genept.release.manifest import Manifest, ReleasedSource
 from genept.release.metadata import DescribedRelease, metadata_files
 from genept.release.publish import Releases
+from genept.release.released_files import ReleasedFiles
 from genept.schema import Table, foreign_keys
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake

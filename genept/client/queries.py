@@ -1,0 +1,105 @@
+"""SQL over a release: one query on its catalogue, which only reads.
+
+The catalogue is made in `genept.release.frozen_catalog`. DuckDB without this package reads it, too:
+docs/reading.md.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from genept.client.release_lookup import LATEST, Resolved, resolve
+from genept.common import Settings, StoreError, UnreachableStoreError
+from genept.release import CATALOG
+from genept.storage import duckdb_connection, sha256_of_file, sql_text
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def sql(query: str, *, release: str = LATEST, settings: Settings | None = None) -> pl.DataFrame:
+    """Ask a release a question in SQL.
+
+    Parameters
+    ----------
+    query
+        One statement of DuckDB's SQL that reads, such as ``FROM genes LIMIT 5``, ``SHOW TABLES``
+        or ``DESCRIBE gene_vectors``. Tables are those of the release, and the views
+        ``gene_vectors``, ``labelled_observations`` and ``scores_with_controls``.
+    release
+        Id of a release, or ``latest``.
+    settings
+        As for `genept.load_table`.
+
+    Returns
+    -------
+    pl.DataFrame
+        The rows of the answer. Vectors are lists.
+
+    Raises
+    ------
+    StoreError
+        DuckDB is not installed, the release has no catalogue, the query is not one that only
+        reads, or DuckDB refuses it.
+    """
+    resolved = resolve(release, settings)
+    with duckdb_connection(resolved.releases.store, "ducklake") as connection:
+        import duckdb
+
+        _check(connection, query)
+        _attach(connection, resolved)
+        try:
+            return connection.execute(query).pl()
+        except duckdb.Error as error:
+            raise StoreError(f"the query was refused: {error}") from None
+
+
+def _check(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Refuse what is not one statement that reads."""
+    import duckdb
+
+    try:
+        statements = connection.extract_statements(query)
+    except duckdb.Error as error:
+        raise StoreError(f"the query cannot be read: {error}") from None
+    reading = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+    if [statement.type in reading for statement in statements] != [True]:
+        raise StoreError(
+            "a query is one statement that reads, such as SELECT, FROM, DESCRIBE or SHOW TABLES; "
+            "for anything else attach the catalogue in DuckDB: docs/reading.md"
+        )
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, resolved: Resolved) -> None:
+    """Attach the catalogue of the release, verified, and make it the default."""
+    releases, manifest = resolved.releases, resolved.manifest
+    if CATALOG not in manifest.catalog:
+        raise StoreError(
+            f"release {manifest.release_id} has no SQL catalogue, as it was made by version "
+            f"{manifest.platform_version}: genept.load_table reads its tables, and `genept run` "
+            "makes a release that has one"
+        )
+    if resolved.offline:
+        raise UnreachableStoreError(
+            f"the store is out of reach, and SQL reads release {manifest.release_id} from there"
+        )
+    path = _copy(resolved, manifest.catalog[CATALOG])
+    data = releases.address(manifest.release_id, "data")
+    connection.execute(
+        f"ATTACH {sql_text(f'ducklake:{path}')} AS genept "
+        f"(READ_ONLY, DATA_PATH {sql_text(data)}, OVERRIDE_DATA_PATH true)"
+    )
+    connection.execute("USE genept")
+
+
+def _copy(resolved: Resolved, sha256: str) -> Path:
+    """The verified copy of the catalogue on this machine, fetched if there is none."""
+    releases = resolved.releases
+    path = releases.lake.cache / f"{sha256}.ducklake"
+    if not path.exists() or sha256_of_file(path) != sha256:
+        folder = releases.folder(resolved.manifest.release_id)
+        releases.store.download(f"{folder}/{CATALOG}", path, sha256)
+    return path
