@@ -1,14 +1,20 @@
 """`genept release …`, which calls what is in `genept.release`, and prints it."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from getpass import getuser
-from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
 
-from genept.cli.run_report import answer, garbage_lines, held_lines, print_hold, waiting_changes
+from genept.cli.run_report import (
+    answer,
+    copies_on_this_machine,
+    garbage_lines,
+    held_lines,
+    print_hold,
+    states_of_runs,
+    waiting_changes,
+)
 from genept.client import Snippets, open_releases
 from genept.common import Settings, StoreError, plain_table, visible
 from genept.release import (
@@ -18,7 +24,6 @@ from genept.release import (
     Garbage,
     Manifest,
     Releases,
-    RunState,
     broken_chain,
     current_hold,
     delete_garbage,
@@ -31,7 +36,6 @@ from genept.release import approve as approve_hold
 from genept.release import roll_back as roll_back_to
 from genept.release import verify as find_faults
 from genept.release.metadata import DescribedRelease, bibtex, citation_text
-from genept.storage import StaleCopies, stale_copies
 
 release = typer.Typer(no_args_is_help=True, help="Published releases.")
 
@@ -230,7 +234,7 @@ def gc(
     """
     known, store = open_releases(role="publisher"), open_releases(role="gc").store
     age, grace, accepted = timedelta(days=days), timedelta(hours=grace_hours), accept_missing or ()
-    copies, uploads = _stale_copies(known, age), store.orphaned_uploads(UPLOAD_AGE)
+    copies, uploads = copies_on_this_machine(known, age), store.orphaned_uploads(UPLOAD_AGE)
     here = [f"{len(copy.files):,} files, {copy.bytes:,} bytes; {copy.why}" for copy in copies]
     freed = sum(copy.bytes for copy in copies)
     deleted: list[Garbage] = []
@@ -240,7 +244,7 @@ def gc(
             copy.delete()
         store.abort_orphaned_uploads(UPLOAD_AGE)
         listed, deleted = delete_garbage(
-            known, store, _states_of_runs(given_up), grace=grace, part_age=age, accepted=accepted
+            known, store, states_of_runs(given_up), grace=grace, part_age=age, accepted=accepted
         )
         refresh_catalog(known)
     else:
@@ -270,36 +274,11 @@ def gc(
         )
 
 
-def _states_of_runs(given_up: str | None) -> Callable[[str], RunState]:
-    """State of runs by the orchestrator that is installed here."""
-    points = list(entry_points(group="genept.run_states"))
-
-    def state_of(run_id: str) -> RunState:
-        if run_id == given_up:
-            return "given up"
-        state: RunState | None = points[0].load()(run_id) if points else None
-        if state is None:
-            raise StoreError(
-                f"run {run_id} may publish, and this installation does not know whether it is "
-                "still at work: collect garbage where it was launched, or, if it has ended, say "
-                f"so with --given-up {run_id}"
-            )
-        return state
-
-    return state_of
-
-
 def _user() -> str:
     try:
         return getuser()
     except (KeyError, OSError):  # a container's user may have no name
         raise StoreError("this user has no name here: say who approves with --by") from None
-
-
-def _stale_copies(known: Releases, age: timedelta) -> list[StaleCopies]:
-    tables = known.current().tables.values() if known.current_id() else ()
-    held = {file.sha256 for table in tables for file in table.files}
-    return stale_copies(known.lake.cache.parent, held, now=datetime.now(UTC), age=age)
 
 
 def _named(known: Releases, release: str) -> Manifest:

@@ -3,7 +3,9 @@
 Tables, main results beside their controls, code that reads the release.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import entry_points
 
 import polars as pl
 
@@ -15,10 +17,12 @@ from genept.release import (
     Hold,
     Listed,
     Releases,
+    RunState,
     approvals,
     current_hold,
     not_approved,
 )
+from genept.storage import StaleCopies, stale_copies
 
 HEADLINES = {
     "accuracy": "cell type: 10-NN accuracy",
@@ -142,3 +146,29 @@ def held_lines(hold: Hold, waiting: list[Change]) -> list[str]:
         *(f"  - {line}" for line in shown.lines()),
         *([f"since that release also: {'; '.join(hold.inputs)}"] if hold.inputs else []),
     ]
+
+
+def states_of_runs(given_up: str | None) -> Callable[[str], RunState]:
+    """State of runs by the orchestrator that is installed here."""
+    points = list(entry_points(group="genept.run_states"))
+
+    def state_of(run_id: str) -> RunState:
+        if run_id == given_up:
+            return "given up"
+        state: RunState | None = points[0].load()(run_id) if points else None
+        if state is None:
+            raise StoreError(
+                f"run {run_id} may publish, and this installation does not know whether it is "
+                "still at work: collect garbage where it was launched, or, if it has ended, say "
+                f"so with --given-up {run_id}"
+            )
+        return state
+
+    return state_of
+
+
+def copies_on_this_machine(known: Releases, age: timedelta) -> list[StaleCopies]:
+    """Local copies that may be deleted; those of the current release are kept."""
+    tables = known.current().tables.values() if known.current_id() else ()
+    held = {file.sha256 for table in tables for file in table.files}
+    return stale_copies(known.lake.cache.parent, held, now=datetime.now(UTC), age=age)

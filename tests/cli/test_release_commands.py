@@ -16,7 +16,7 @@ from declared_rows import candidate, declared_frame, declared_rows, store_table,
 from typer.testing import CliRunner
 
 import genept.client.searching.search
-from genept.cli import release_commands
+from genept.cli import run_report
 from genept.cli.app import app
 from genept.client.release_lookup import open_releases
 from genept.common.errors import StoreError
@@ -188,7 +188,7 @@ def test_garbage_is_listed_before_it_is_deleted(
             def now(cls, tz: tzinfo | None = None) -> datetime:
                 return datetime.now(tz) + timedelta(days=day)
 
-        monkeypatch.setattr(release_commands, "datetime", Later)
+        monkeypatch.setattr(run_report, "datetime", Later)
         monkeypatch.setattr(MarkList, "touch", lambda _: Later.now(UTC))
 
     go_to(31)
@@ -217,13 +217,13 @@ def test_garbage_is_not_collected_from_a_run_that_may_be_at_work(
     Claim(known).take("nightly", lambda _: "done")
     states: dict[str, RunState | None] = {"nightly": "at work"}
     point = SimpleNamespace(load=lambda: states.get)
-    monkeypatch.setattr(release_commands, "entry_points", lambda group: [point])
+    monkeypatch.setattr(run_report, "entry_points", lambda group: [point])
     with pytest.raises(StoreError, match="run nightly is at work since 20"):
         run("release", "gc", "--yes")
     states.clear()
     with pytest.raises(StoreError, match="does not know whether .* say so with --given-up nightly"):
         run("release", "gc", "--yes")
-    monkeypatch.setattr(release_commands, "entry_points", lambda group: [])
+    monkeypatch.setattr(run_report, "entry_points", lambda group: [])
     with pytest.raises(StoreError, match="does not know whether"):
         run("release", "gc", "--yes")
     assert "nothing to collect" in run("release", "gc")
