@@ -15,7 +15,7 @@ from genept.cli.run_report import (
     states_of_runs,
     waiting_changes,
 )
-from genept.client import Snippets, open_releases
+from genept.client import Snippets, open_releases, opening_statements, sql_questions
 from genept.common import Settings, StoreError, plain_table, visible
 from genept.release import (
     GRACE,
@@ -111,6 +111,10 @@ def show(release: ReleaseId = "latest") -> None:
     answer.print("\nCode to paste:")
     for what, code in {**snippets.readers(), "R": snippets.r(), **snippets.questions()}.items():
         typer.echo(f"\n# {what}\n{code}")
+    if manifest.catalog:
+        typer.echo(f"\n-- any DuckDB; keys: genept store keys\n{opening_statements(snippets)}")
+        for question, query in sql_questions(snippets).items():
+            typer.echo(f"\n-- {question}\n{query};")
 
 
 @release.command()

@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 
 import polars as pl
 
-from genept.client import Snippets, load_table, open_releases
+from genept.client import Snippets, load_table, open_releases, opening_statements
 from genept.common import Settings, StoreError, open_console
 from genept.release import (
     COMMAND,
@@ -97,6 +97,11 @@ def snippets(releases: Releases) -> str:
         [
             "Read it (paste into .venv/bin/python, in this folder):",
             *(f"# {what}\n{lines}" for what, lines in (code.readers() | code.questions()).items()),
+            *(
+                [f"Any DuckDB (keys: genept store keys):\n{opening_statements(code)}"]
+                if code.manifest.catalog
+                else []
+            ),
             "R, and more: genept release show. See how it was made: make ui",
         ]
     )

@@ -31,7 +31,9 @@ from .input_versions import InputVersions as InputVersions
 from .input_versions import read_input_versions as read_input_versions
 from .installation import Installation as Installation
 from .platform import Platform as Platform
+from .queries import opening_statements as opening_statements
 from .queries import sql as sql
+from .queries import sql_questions as sql_questions
 from .release_lookup import LATEST as LATEST
 from .release_lookup import Snippets as Snippets
 from .release_lookup import open_releases as open_releases

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from genept.client.release_lookup import LATEST, Resolved, resolve
+from genept.client.release_lookup import LATEST, Resolved, Snippets, resolve
 from genept.common import Settings, StoreError, UnreachableStoreError
-from genept.release import CATALOG
+from genept.release import CATALOG, shared_catalog_key
 from genept.storage import duckdb_connection, sha256_of_file, sql_text
 
 if TYPE_CHECKING:
@@ -103,3 +103,51 @@ def _copy(resolved: Resolved, sha256: str) -> Path:
         folder = releases.folder(resolved.manifest.release_id)
         releases.store.download(f"{folder}/{CATALOG}", path, sha256)
     return path
+
+
+def opening_statements(code: Snippets) -> str:
+    """The two statements by which any DuckDB opens the releases; without the keys.
+
+    Parameters
+    ----------
+    code
+        Snippets of a release.
+
+    Returns
+    -------
+    str
+        Statements of SQL, each with its semicolon.
+    """
+    files = code.files
+    access = files.store.access
+    options = {
+        "ENDPOINT": access.host,
+        "URL_STYLE": "path" if access.endpoint_url else None,
+        "REGION": access.region,
+        "USE_SSL": None if access.is_encrypted else "false",
+    }
+    given = "".join(f", {name} '{value}'" for name, value in options.items() if value)
+    catalog = files.store.uri(shared_catalog_key(files.folder.removesuffix("/releases")))
+    (text,) = code.filled("opening", catalog=catalog, options=given).values()
+    return text.strip()
+
+
+def sql_questions(code: Snippets) -> dict[str, str]:
+    """The first questions in SQL, after the opening; those that the release has data for.
+
+    Parameters
+    ----------
+    code
+        Snippets of the release.
+
+    Returns
+    -------
+    dict of str to str
+        A query by its question.
+    """
+    found: dict[str, str] = {}
+    if space := code.space():
+        found |= code.filled("sql", space=space, gene=code.gene(space))
+    if responses := code.manifest.tables["drug_responses"].files:
+        found |= code.filled("sql_screen", screen=responses[0].partition[0])
+    return {question: query.strip() for question, query in found.items()}

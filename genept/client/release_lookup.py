@@ -21,7 +21,7 @@ from typing import Final
 import polars as pl
 
 from genept.common import Settings, StoreError, UnreachableStoreError, write_privately
-from genept.release import CATALOG, Manifest, ReleasedFile, ReleasedFiles, Releases
+from genept.release import Manifest, ReleasedFile, ReleasedFiles, Releases
 from genept.schema.tables import TABLES
 from genept.storage import Lake, Role, open_store
 
@@ -221,34 +221,10 @@ class Snippets:
     def readers(self) -> dict[str, str]:
         """How each library reads table `genes`, by library."""
         genes = self._address("data/genes")
-        code = self._filled(
+        code = self.filled(
             "readers", genes=f"{genes}/*.parquet", folder=genes.removeprefix("s3://")
         )
-        return code | (self._filled("catalog") if self.manifest.catalog else {})
-
-    def opening(self) -> str:
-        """The two statements by which any DuckDB opens the releases; without the keys."""
-        access = self.files.store.access
-        options = {
-            "ENDPOINT": access.host,
-            "URL_STYLE": "path" if access.endpoint_url else None,
-            "REGION": access.region,
-            "USE_SSL": None if access.is_encrypted else "false",
-        }
-        given = "".join(f", {name} '{value}'" for name, value in options.items() if value)
-        product = self.files.folder.removesuffix("/releases")
-        catalog = self.files.store.uri(f"{product}/{CATALOG}")
-        (text,) = self._filled("opening", catalog=catalog, options=given).values()
-        return text.strip()
-
-    def sql_questions(self) -> dict[str, str]:
-        """The first questions in SQL, after `opening`; those that the release has data for."""
-        questions: dict[str, str] = {}
-        if space := self.space():
-            questions |= self._filled("sql", space=space, gene=self._gene(space))
-        if self.manifest.tables["drug_responses"].files:
-            questions |= self._filled("sql_screen", screen=self._values("drug_responses")[0])
-        return {question: code.strip() for question, code in questions.items()}
+        return code | (self.filled("catalog") if self.manifest.catalog else {})
 
     def r(self) -> str:
         """The same in R; its package `arrow` finds the keys in the environment."""
@@ -256,19 +232,19 @@ class Snippets:
         bucket, _, key = address.removeprefix("s3://").partition("/")
         url = self.files.store.access.endpoint_url
         endpoint = f', endpoint_override = "{url}"' if url else ""
-        return self._filled("r", bucket=bucket, key=key, endpoint=endpoint)["R"]
+        return self.filled("r", bucket=bucket, key=key, endpoint=endpoint)["R"]
 
     def questions(self) -> dict[str, str]:
         """Whole analyses, by the question that they answer; those that the release has data for."""
         snippets: dict[str, str] = {}
         if space := self.space():
             recipe = space.rpartition("/")[2].partition("@")[0]
-            gene = self._gene(space)
-            snippets |= self._filled("space", space=space, recipe=recipe, gene=gene)
+            gene = self.gene(space)
+            snippets |= self.filled("space", space=space, recipe=recipe, gene=gene)
         if self.manifest.tables["drug_responses"].files:
-            snippets |= self._filled("screen", screen=self._values("drug_responses")[0])
+            snippets |= self.filled("screen", screen=self._values("drug_responses")[0])
         if drug := self._unscreened_drug():
-            snippets |= self._filled("unscreened", screen=drug[0], drug=drug[1])
+            snippets |= self.filled("unscreened", screen=drug[0], drug=drug[1])
         return snippets
 
     def _unscreened_drug(self) -> tuple[str, str] | None:
@@ -285,7 +261,7 @@ class Snippets:
         """A space to show: the usual one, or the first that is no control."""
         return usual_space(self.manifest)
 
-    def _gene(self, space: str) -> str:
+    def gene(self, space: str) -> str:
         """Symbol of a gene to ask about, which a release limited to some genes has, too."""
         if "max_genes" not in self.manifest.limits:
             return PREFERRED_GENE
@@ -294,7 +270,8 @@ class Snippets:
         known = symbols["symbol"].to_list()
         return PREFERRED_GENE if PREFERRED_GENE in known else str(known[0])
 
-    def _filled(self, kind: str, **values: str) -> dict[str, str]:
+    def filled(self, kind: str, **values: str) -> dict[str, str]:
+        """Code of one kind with these values put in, by what it does."""
         text = resources("genept.client").joinpath("site", "snippets.toml").read_text("utf-8")
         values["release"] = self.manifest.release_id
         codes = tomllib.loads(text)[kind]

@@ -17,6 +17,7 @@ import pytest
 from declared_rows import candidate, declared_rows, with_tables
 from planted_release import publish_planted
 
+from genept.client.queries import opening_statements, sql_questions
 from genept.client.release_lookup import Snippets, open_releases
 from genept.common.settings import Settings
 from genept.release.frozen_catalog import make_catalog
@@ -107,7 +108,7 @@ def in_shell(home: Path, *statements: str) -> list[list[Any]]:
 def opening(releases: Releases, manifest: Manifest) -> list[str]:
     """The two statements that are printed for a release, with the keys put in."""
     access = releases.store.access
-    text = Snippets(releases.files, manifest).opening()
+    text = opening_statements(Snippets(releases.files, manifest))
     text = text.replace("KEY_ID '…'", f"KEY_ID '{access.access_key}'")
     statements = text.replace("SECRET '…'", f"SECRET '{access.secret_key}'").split(";")
     found = [statement.strip() for statement in statements if statement.strip()]
@@ -119,7 +120,7 @@ def opening(releases: Releases, manifest: Manifest) -> list[str]:
 def test_two_statements_open_a_release_and_the_third_is_the_question(
     releases: Releases, manifest: Manifest, home: Path, ask: Any
 ) -> None:
-    questions = Snippets(releases.files, manifest).sql_questions()
+    questions = sql_questions(Snippets(releases.files, manifest))
     nearest, drugs = questions.values()
     first, *others = ask(home, *opening(releases, manifest), nearest)
     assert first[0] == "SAME"

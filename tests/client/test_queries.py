@@ -122,6 +122,18 @@ def shell(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     return CliRunner()
 
 
+def test_the_release_is_shown_with_what_opens_it(
+    shell: CliRunner, published: tuple[Manifest, ...], settings: Settings
+) -> None:
+    shown = shell.invoke(app, ["release", "show"]).output
+    attach = f"ATTACH 'ducklake:s3://lake/{settings.product}/catalog/catalog.ducklake' AS genept"
+    assert f"{attach} (READ_ONLY);" in shown
+    assert settings.s3_secret_key
+    assert settings.s3_secret_key.get_secret_value() not in shown
+    assert "list_cosine_similarity" in shown
+    assert "ATTACH" not in shell.invoke(app, ["release", "show", published[0].release_id]).output
+
+
 def test_the_command_prints_or_writes_the_rows(shell: CliRunner, tmp_path: Path) -> None:
     query = "SELECT symbol, uniprot_ids FROM genes ORDER BY symbol LIMIT 2"
     printed = shell.invoke(app, ["sql", query])
