@@ -1,33 +1,36 @@
 """`genept release …`, which calls what is in `genept.release`, and prints it."""
 
 from datetime import timedelta
-from getpass import getuser
 from typing import Annotated
 
 import typer
 
 from genept.cli.run_report import (
     answer,
+    code_to_paste,
     copies_on_this_machine,
+    deleted_line,
     garbage_lines,
     held_lines,
+    named_release,
     print_hold,
+    public_lines,
     states_of_runs,
+    this_user,
     waiting_changes,
 )
-from genept.client import Snippets, open_releases, opening_statements, sql_questions
+from genept.client import Snippets, open_releases
 from genept.common import Settings, StoreError, plain_table, visible
 from genept.release import (
     GRACE,
     PART_AGE,
     UPLOAD_AGE,
     Garbage,
-    Manifest,
-    Releases,
     broken_chain,
     current_hold,
     delete_garbage,
     differences,
+    let_anybody_read,
     list_garbage,
     refresh_catalog,
 )
@@ -36,6 +39,7 @@ from genept.release import approve as approve_hold
 from genept.release import roll_back as roll_back_to
 from genept.release import verify as find_faults
 from genept.release.metadata import DescribedRelease, bibtex, citation_text
+from genept.storage import open_as_operator
 
 release = typer.Typer(no_args_is_help=True, help="Published releases.")
 
@@ -73,7 +77,7 @@ def list_releases() -> None:
 def show(release: ReleaseId = "latest") -> None:
     """Print the tables of a release, its version and addresses, and code that reads it."""
     known = open_releases()
-    manifest = _named(known, release)
+    manifest = named_release(known, release)
     if manifest.release_id == known.current_id():
         print_hold()
     answer.print(f"[bold]{manifest.release_id}[/], published {manifest.created_at}")
@@ -107,14 +111,8 @@ def show(release: ReleaseId = "latest") -> None:
     for path in sorted(path for path in manifest.audit if path.endswith("index.html")):
         answer.print(known.address(manifest.release_id, f"audit/{path}"))
     answer.print(known.address(manifest.release_id, "manifest.json"))
-    snippets = Snippets(known.files, manifest)
-    answer.print("\nCode to paste:")
-    for what, code in {**snippets.readers(), "R": snippets.r(), **snippets.questions()}.items():
-        typer.echo(f"\n# {what}\n{code}")
-    if manifest.catalog:
-        typer.echo(f"\n-- any DuckDB; keys: genept store keys\n{opening_statements(snippets)}")
-        for question, query in sql_questions(snippets).items():
-            typer.echo(f"\n-- {question}\n{query};")
+    for code in code_to_paste(Snippets(known.files, manifest)):
+        typer.echo(f"\n{code}")
 
 
 @release.command()
@@ -124,7 +122,7 @@ def cite(
 ) -> None:
     """Print how to cite a release, the method and every source that it was made of."""
     known = open_releases()
-    manifest = _named(known, release)
+    manifest = named_release(known, release)
     described = DescribedRelease(manifest, known.address(manifest.release_id, ""), Settings().doi)
     typer.echo(visible(bibtex(described) if as_bibtex else citation_text(described)), nl=False)
 
@@ -137,7 +135,7 @@ def diff(
 ) -> None:
     """Compare two releases: rows, columns, and the values that changed."""
     known = open_releases()
-    changes = differences(known.files, _named(known, before), _named(known, after))
+    changes = differences(known.files, named_release(known, before), named_release(known, after))
     typer.echo(changes.body().decode() if as_json else visible(changes.text()))
 
 
@@ -145,7 +143,7 @@ def diff(
 def verify(release: ReleaseId = "latest") -> None:
     """Read every file of a release through S3 and compare its size and SHA-256."""
     known = open_releases()
-    manifest = _named(known, release)
+    manifest = named_release(known, release)
     faults = find_faults(known.store, known.folder(manifest.release_id), manifest)
     for fault in faults:
         typer.echo(visible(fault))
@@ -157,6 +155,32 @@ def verify(release: ReleaseId = "latest") -> None:
     files = sum(len(table.files) for table in manifest.tables.values())
     pages = len(manifest.audit) + len(manifest.metadata)
     answer.print(f"{manifest.release_id}: {files} files and {pages} pages are intact")
+
+
+@release.command()
+def publish(
+    release: ReleaseId = "latest",
+    public: Annotated[bool, typer.Option("--public", help="Required: anybody reads it.")] = False,
+    policy: Annotated[bool, typer.Option(help="Change the bucket's policy, too.")] = True,
+    withdraw: Annotated[bool, typer.Option(help="Let nobody read without keys again.")] = False,
+) -> None:
+    """Let anybody read a release without restricted data: a copy, in a product of its own."""
+    from genept.client import publish_for_anybody  # needs more than reading does
+
+    settings = Settings()
+    if withdraw:
+        let_anybody_read(open_as_operator(settings), settings.product, allowed=False)
+        answer.print("public releases are read with keys alone now; their files stay")
+        return
+    if not public:
+        raise StoreError("say --public: anybody will read the release")
+    known = open_releases(role="publisher")
+    manifest = named_release(known, release)
+    published = publish_for_anybody(known, manifest, doi=settings.doi)
+    if policy:
+        let_anybody_read(open_as_operator(settings), settings.product)
+    for line in public_lines(published.manifest, known):
+        answer.print(line, markup=False)
 
 
 @release.command("rollback")
@@ -201,7 +225,7 @@ def approve(
         for line in held_lines(hold, waiting):
             answer.print(line, markup=False)
         reason = reason or typer.prompt("Why is it intended? Others will read it")
-    given = approve_hold(known, tables or (), by=by or _user(), reason=reason or "-", seen=hold)
+    given = approve_hold(known, tables or (), by=by or this_user(), reason=reason or "-", seen=hold)
     for approval in given:
         line = f"{approval.table}: approved against {approval.against} by {approval.by}"
         answer.print(line, markup=False)
@@ -265,25 +289,9 @@ def gc(
         answer.print("there is nothing to collect")
     elif yes:
         freed += sum(group.bytes for group in deleted)
-        gone = {key for group in deleted for key in group.keys}
-        waiting = sum(group.only(set(group.keys) - gone).bytes for group in listed.garbage)
-        answer.print(
-            f"deleted {freed:,} bytes; {waiting:,} bytes wait until they have been listed for "
-            f"{grace_hours:g} hours"
-        )
+        answer.print(deleted_line(listed, deleted, freed, grace_hours))
     else:
         answer.print(
             "nothing was deleted; `genept release gc --yes` deletes what has been listed for "
             f"{grace_hours:g} hours by then, and the copies on this machine"
         )
-
-
-def _user() -> str:
-    try:
-        return getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        raise StoreError("this user has no name here: say who approves with --by") from None
-
-
-def _named(known: Releases, release: str) -> Manifest:
-    return known.current() if release == "latest" else known.manifest(release)

@@ -5,22 +5,26 @@ Tables, main results beside their controls, code that reads the release.
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from getpass import getuser
 from importlib.metadata import entry_points
 
 import polars as pl
 
-from genept.client import Snippets, load_table, open_releases, opening_statements
+from genept.client import Snippets, load_table, open_releases, opening_statements, sql_questions
 from genept.common import Settings, StoreError, open_console
 from genept.release import (
     COMMAND,
     Change,
+    Garbage,
     Hold,
     Listed,
+    Manifest,
     Releases,
     RunState,
     approvals,
     current_hold,
     not_approved,
+    public_product,
 )
 from genept.storage import StaleCopies, stale_copies
 
@@ -107,6 +111,16 @@ def snippets(releases: Releases) -> str:
     )
 
 
+def code_to_paste(code: Snippets) -> Iterator[str]:
+    """Code that reads a release, each with what it does."""
+    yield "Code to paste:"
+    for what, lines in {**code.readers(), "R": code.r(), **code.questions()}.items():
+        yield f"# {what}\n{lines}"
+    if code.manifest.catalog:
+        yield f"-- any DuckDB; keys: genept store keys\n{opening_statements(code)}"
+        yield from (f"-- {question}\n{query};" for question, query in sql_questions(code).items())
+
+
 answer = open_console(soft_wrap=True)
 
 
@@ -177,3 +191,39 @@ def copies_on_this_machine(known: Releases, age: timedelta) -> list[StaleCopies]
     tables = known.current().tables.values() if known.current_id() else ()
     held = {file.sha256 for table in tables for file in table.files}
     return stale_copies(known.lake.cache.parent, held, now=datetime.now(UTC), age=age)
+
+
+def public_lines(manifest: Manifest, known: Releases) -> Iterator[str]:
+    """Where a public release is read, what it leaves out, and how it is read without keys."""
+    product, access = public_product(known.product), known.store.access
+    files = sum(len(table.files) for table in manifest.tables.values())
+    place = known.store.uri(f"{product}/releases/{manifest.release_id}/")
+    yield f"{manifest.release_id} is public: {files} files below {place}"
+    if manifest.left_out:
+        yield f"left out, as they may not be passed on: {', '.join(manifest.left_out)}"
+    endpoint = f"GENEPT_S3_ENDPOINT={access.endpoint_url} " if access.endpoint_url else ""
+    yield f"without keys: {endpoint}GENEPT_S3_UNSIGNED=true GENEPT_BUCKET={known.store.bucket} \\"
+    yield f"  GENEPT_PRODUCT={product} genept sql 'SHOW TABLES'"
+
+
+def this_user() -> str:
+    """Name of the user of this process."""
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        raise StoreError("this user has no name here: say who approves with --by") from None
+
+
+def deleted_line(listed: Listed, deleted: list[Garbage], freed: int, grace_hours: float) -> str:
+    """What a collection deleted, and what waits."""
+    gone = {key for group in deleted for key in group.keys}
+    waiting = sum(group.only(set(group.keys) - gone).bytes for group in listed.garbage)
+    return (
+        f"deleted {freed:,} bytes; {waiting:,} bytes wait until they have been listed for "
+        f"{grace_hours:g} hours"
+    )
+
+
+def named_release(known: Releases, release: str) -> Manifest:
+    """The manifest of a release by its id, or of the current one."""
+    return known.current() if release == "latest" else known.manifest(release)

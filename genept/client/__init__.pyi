@@ -8,6 +8,7 @@ from .benchmark_runs import SpaceForecast as SpaceForecast
 from .benchmark_runs import forecast_spaces as forecast_spaces
 from .benchmark_runs import results_of as results_of
 from .benchmark_runs import score_spaces as score_spaces
+from .catalogue_page import publish_for_anybody as publish_for_anybody
 from .catalogue_page import publish_tables as publish_tables
 from .catalogue_page import release_site as release_site
 from .comparable_spaces import spaces_to_compare as spaces_to_compare

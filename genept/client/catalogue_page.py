@@ -33,10 +33,12 @@ from genept.release import (
     Published,
     ReleaseCandidate,
     ReleasedFiles,
+    Releases,
     approval_page,
     bill_of_materials,
     make_catalog,
     passed_on,
+    publish_public,
     refresh_catalog,
     review,
 )
@@ -234,6 +236,28 @@ def publish_tables(
     )
     refresh_catalog(platform.releases)
     return published
+
+
+def publish_for_anybody(releases: Releases, manifest: Manifest, *, doi: str | None) -> Published:
+    """Copy a release to the public product, with its metadata; see `genept.release.publish_public`.
+
+    Parameters
+    ----------
+    releases
+        Opened with the publisher's keys.
+    manifest
+        Manifest of the release to copy.
+    doi
+        DOI of the data, if they have one.
+
+    Returns
+    -------
+    Published
+        The public release, and whether it is new.
+    """
+    return publish_public(
+        releases, manifest, metadata=lambda it, files: metadata_files(_described(doi, it, files))
+    )
 
 
 def _release_pages(doi: str | None, draft: Manifest, files: ReleasedFiles) -> dict[str, bytes]:

@@ -1,6 +1,6 @@
 """SQL over a release: one query on its catalogue, which only reads.
 
-The catalogue is made in `genept.release.frozen_catalog`. DuckDB without this package reads it, too:
+The catalogue is made in `genept.release.catalogs`. DuckDB without this package reads it, too:
 docs/reading.md.
 """
 

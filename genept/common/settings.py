@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     """Region that requests are signed for."""
     s3_access_key: str | None = None
     s3_secret_key: SecretStr | None = None
+    s3_unsigned: bool = False
+    """Read without keys, as public releases are; without `s3_endpoint`, from AWS."""
     bucket: str = Field("lake", min_length=3, max_length=63)
     product: str = Field("genept", pattern=r"^[a-z0-9][a-z0-9-]*$")
     threads: int = Field(2, ge=1)
@@ -129,6 +131,8 @@ class Settings(BaseSettings):
     def _credentials_come_in_pairs(self) -> Settings:
         if (self.s3_access_key is None) != (self.s3_secret_key is None):
             raise ValueError("set both GENEPT_S3_ACCESS_KEY and GENEPT_S3_SECRET_KEY, or neither")
+        if self.s3_unsigned and self.s3_access_key is not None:
+            raise ValueError("GENEPT_S3_UNSIGNED reads without keys: set it, or keys, not both")
         return self
 
     @model_validator(mode="after")

@@ -11,6 +11,10 @@ from .candidate_review import Reviewed as Reviewed
 from .candidate_review import review as review
 from .candidates import Published as Published
 from .candidates import ReleaseCandidate as ReleaseCandidate
+from .catalogs import make_catalog as make_catalog
+from .catalogs import refresh_catalog as refresh_catalog
+from .catalogs import shared_catalog_key as shared_catalog_key
+from .catalogs import version_of as version_of
 from .collector import GRACE as GRACE
 from .collector import Listed as Listed
 from .collector import delete_garbage as delete_garbage
@@ -20,7 +24,6 @@ from .drift import Change as Change
 from .drift import Hold as Hold
 from .fencing import Claim as Claim
 from .fencing import RunState as RunState
-from .frozen_catalog import make_catalog as make_catalog
 from .garbage import PART_AGE as PART_AGE
 from .garbage import UPLOAD_AGE as UPLOAD_AGE
 from .garbage import Garbage as Garbage
@@ -31,6 +34,9 @@ from .manifest import ReleasedColumn as ReleasedColumn
 from .manifest import ReleasedFile as ReleasedFile
 from .manifest import ReleasedSource as ReleasedSource
 from .manifest import ReleasedTable as ReleasedTable
+from .public import let_anybody_read as let_anybody_read
+from .public import public_product as public_product
+from .public import publish_public as publish_public
 from .publish import CATALOG as CATALOG
 from .publish import Releases as Releases
 from .released_files import ReleasedFiles as ReleasedFiles
@@ -45,8 +51,5 @@ from .run_records import shown_pictures as shown_pictures
 from .run_records import step_costs as step_costs
 from .sbom import PAGE as PAGE
 from .sbom import bill_of_materials as bill_of_materials
-from .shared_catalog import refresh_catalog as refresh_catalog
-from .shared_catalog import shared_catalog_key as shared_catalog_key
-from .shared_catalog import version_of as version_of
 from .staging import is_restricted as is_restricted
 from .staging import passed_on as passed_on

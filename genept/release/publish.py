@@ -30,7 +30,7 @@ Pages = Callable[[Manifest, ReleasedFiles], Mapping[str, bytes]]
 
 MakeCatalog = Callable[[Manifest, Callable[[ReleasedFile], Path], str, Path], bytes]
 """Makes the SQL catalogue of a release of its manifest, its files on this machine, the address of
-its folder, and a local folder to work in: see `genept.release.frozen_catalog`."""
+its folder, and a local folder to work in: see `genept.release.catalogs.frozen_catalog`."""
 
 CATALOG: Final = "catalog/catalog.ducklake"
 """Path of the SQL catalogue below the folder of its release."""
@@ -134,8 +134,7 @@ class Releases:
                 sources=dict(candidate.sources),
             )
             if catalog is not None:
-                listed = self._store_catalog(catalog, manifest, Path(scratch))
-                manifest = manifest.model_copy(update={"catalog": listed})
+                manifest = self.with_catalog(manifest, catalog, Path(scratch), Path(scratch))
         rendered = dict(candidate.audit())
         if current is not None:
             rendered |= differences(self.files, current, manifest).pages()
@@ -154,19 +153,23 @@ class Releases:
         self.swap(self.following(pointer, manifest, manifest.stored_sha256, now), etag)
         return Published(sealed, is_new=True)
 
-    def _store_catalog(
-        self, make: MakeCatalog, manifest: Manifest, scratch: Path
-    ) -> dict[str, str]:
-        """Make and store the SQL catalogue of a staged release; return its SHA-256 by path."""
+    def with_catalog(
+        self, manifest: Manifest, make: MakeCatalog, copies: Path, scratch: Path
+    ) -> Manifest:
+        """Make and store the SQL catalogue of a staged release; return the manifest that lists it.
+
+        Files are read from the local folder `copies`, by SHA-256, where they are there.
+        """
         folder = self.folder(manifest.release_id)
 
         def local(file: ReleasedFile) -> Path:
-            copied = scratch / f"{file.sha256}.parquet"
+            copied = copies / f"{file.sha256}.parquet"
             return copied if copied.exists() else self.files.local(manifest, file)
 
         body = make(manifest, local, self.store.uri(folder), scratch)
         self.store.put_if_absent(f"{folder}/{CATALOG}", body)
-        return {CATALOG: hashlib.sha256(body).hexdigest()}
+        listed = {CATALOG: hashlib.sha256(body).hexdigest()}
+        return manifest.model_copy(update={"catalog": listed})
 
     def refuse_breaking(self, *, approved: Collection[str]) -> None:
         """Raise `ReleaseRefusedError` if tables that are not `approved` change unannounced."""

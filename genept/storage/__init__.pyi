@@ -3,6 +3,8 @@
 from .bucket import ROLES as ROLES
 from .bucket import Bucket as Bucket
 from .bucket import Role as Role
+from .bucket_policy import change_policy as change_policy
+from .bucket_policy import open_as_operator as open_as_operator
 from .code_versions import code_version as code_version
 from .connect import StoreProperty as StoreProperty
 from .connect import open_store as open_store

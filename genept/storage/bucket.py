@@ -35,13 +35,17 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 @dataclass(frozen=True)
 class Access:
-    """Address and credentials of a bucket; without keys, each library uses its defaults."""
+    """Address and credentials of a bucket; without keys, each library uses its defaults.
+
+    If `unsigned`, requests have no signature: only what anybody may read is read.
+    """
 
     endpoint_url: str | None
     access_key: str | None
     secret_key: str | None = field(repr=False)
     region: str
     bucket: str
+    unsigned: bool = False
 
     def session(self) -> boto3.Session:
         """Return the boto3 session that signs with these credentials."""
@@ -64,6 +68,7 @@ class Access:
             "aws_allow_http": str(not self.is_encrypted).lower() if has_endpoint else None,
             "aws_access_key_id": self.access_key,
             "aws_secret_access_key": self.secret_key,
+            "aws_skip_signature": "true" if self.unsigned else None,
         }
         return {name: value for name, value in options.items() if value}
 
@@ -74,6 +79,7 @@ class Access:
         return S3FileSystem(
             access_key=self.access_key,
             secret_key=self.secret_key,
+            anonymous=self.unsigned,
             region=self.region,
             endpoint_override=self.host,
             scheme="https" if self.is_encrypted else "http",
@@ -110,6 +116,8 @@ class Bucket:
         Seconds without data after which a request is retried.
     flush
         Makes acknowledged writes durable; by default the store is relied upon for that.
+    unsigned
+        Whether to read without keys what anybody may read.
 
     Notes
     -----
@@ -127,8 +135,9 @@ class Bucket:
         *,
         read_timeout: float = requests.READ_TIMEOUT,
         flush: Callable[[], None] | None = None,
+        unsigned: bool = False,
     ) -> None:
-        self.access = Access(endpoint_url, access_key, secret_key, region, bucket)
+        self.access = Access(endpoint_url, access_key, secret_key, region, bucket, unsigned)
         self.bucket, self.read_timeout = bucket, read_timeout
         self.flush = flush or (lambda: None)
         self.where = f"the bucket {bucket!r} at {endpoint_url or 'AWS S3'}"
@@ -152,7 +161,10 @@ class Bucket:
         """The boto3 client underneath; safe to share between threads."""
         with requests.explained("connecting", self.where):
             return requests.connect(
-                self.access.session(), self.access.endpoint_url, self.read_timeout
+                self.access.session(),
+                self.access.endpoint_url,
+                self.read_timeout,
+                unsigned=self.access.unsigned,
             )
 
     def get(self, key: str) -> bytes:

@@ -3,6 +3,8 @@
 A given store is tested for conditional writes and consistent listings before it is written to.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import secrets
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
@@ -27,6 +29,9 @@ from genept.common import (
 from genept.storage.bucket import Role
 from genept.storage.object_store import ObjectStore
 from genept.storage.requests import error_code, explained, http_status, put
+
+if TYPE_CHECKING:
+    from genept.storage.embedded_store import EmbeddedStore
 
 WRITERS: Final = 8
 ATTEMPTS: Final = 3
@@ -256,22 +261,32 @@ def open_store(settings: Settings, role: Role, *, tested: bool = True) -> Object
     StoreError
         The embedded server does not start, or the store lacks a required property.
     """
-    if settings.s3_endpoint is None:
-        try:
-            from genept.storage.embedded_store import EmbeddedStore
-        except ModuleNotFoundError as error:  # an installation that only reads
-            raise StoreError(
-                "no object store is configured: set GENEPT_S3_ENDPOINT to its address, or install "
-                f"the embedded one with pip install 'genept-platform[platform]' ({error})"
-            ) from None
-        embedded = EmbeddedStore(settings.private_state() / "store", bucket=settings.bucket)
+    if settings.s3_unsigned and role != "reader":
+        raise StoreError(
+            "GENEPT_S3_UNSIGNED reads what is public, and writes nothing: unset it, and set "
+            "GENEPT_S3_ACCESS_KEY and GENEPT_S3_SECRET_KEY"
+        )
+    if settings.s3_endpoint is None and not settings.s3_unsigned:
+        embedded = embedded_store(settings)
         endpoint = embedded.ensure()
         keys = endpoint.keys(role)
         place = endpoint.url, keys.access_key, keys.secret_key, settings.s3_region, settings.bucket
         return ObjectStore(*place, flush=embedded.flush)
     secret = settings.s3_secret_key.get_secret_value() if settings.s3_secret_key else None
     given = settings.s3_endpoint, settings.s3_access_key, secret
-    store = ObjectStore(*given, settings.s3_region, settings.bucket)
+    store = ObjectStore(*given, settings.s3_region, settings.bucket, unsigned=settings.s3_unsigned)
     if tested and role in WRITING:
         require(store, settings.product, settings.state / "cache" / "store_properties.json")
     return store
+
+
+def embedded_store(settings: Settings) -> EmbeddedStore:
+    """Return the embedded store of an installation; `StoreError` if it is not installed."""
+    try:
+        from genept.storage.embedded_store import EmbeddedStore
+    except ModuleNotFoundError as error:  # an installation that only reads
+        raise StoreError(
+            "no object store is configured: set GENEPT_S3_ENDPOINT to its address, or install "
+            f"the embedded one with pip install 'genept-platform[platform]' ({error})"
+        ) from None
+    return EmbeddedStore(settings.private_state() / "store", bucket=settings.bucket)

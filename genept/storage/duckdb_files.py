@@ -74,17 +74,17 @@ def _load(connection: duckdb.DuckDBPyConnection, name: str) -> None:
 
 def duckdb_secret(access: Access) -> str:
     """The statement that creates the secret; without configured keys, of those that boto3 finds."""
-    credentials = access.session().get_credentials()
-    if credentials is None:
+    credentials = None if access.unsigned else access.session().get_credentials()
+    if credentials is None and not access.unsigned:
         raise StoreError(
             "DuckDB needs credentials and none were found: set GENEPT_S3_ACCESS_KEY and "
             "GENEPT_S3_SECRET_KEY, or give boto3 a profile"
         )
-    frozen = credentials.get_frozen_credentials()
+    frozen = credentials.get_frozen_credentials() if credentials else None
     options = {
-        "KEY_ID": frozen.access_key,
-        "SECRET": frozen.secret_key,
-        "SESSION_TOKEN": frozen.token,
+        "KEY_ID": frozen.access_key if frozen else None,
+        "SECRET": frozen.secret_key if frozen else None,
+        "SESSION_TOKEN": frozen.token if frozen else None,
         "REGION": access.region,
         "ENDPOINT": access.host,
         "URL_STYLE": "path" if access.endpoint_url else None,

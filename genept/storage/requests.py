@@ -78,8 +78,11 @@ def new_session() -> Session:
     return session
 
 
-def connect(session: boto3.Session, endpoint_url: str | None, read_timeout: float) -> S3Client:
+def connect(
+    session: boto3.Session, endpoint_url: str | None, read_timeout: float, *, unsigned: bool = False
+) -> S3Client:
     """Return a boto3 client with bounded timeouts and retries."""
+    from botocore import UNSIGNED
     from botocore.config import Config
 
     is_here = endpoint_url is not None and is_loopback(endpoint_url)
@@ -92,7 +95,8 @@ def connect(session: boto3.Session, endpoint_url: str | None, read_timeout: floa
         "s3",
         endpoint_url=endpoint_url,
         config=Config(
-            signature_version="s3v4",  # the default for presigned URLs is the older version
+            # The default for presigned URLs is an older version.
+            signature_version=UNSIGNED if unsigned else "s3v4",
             s3=s3,
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=read_timeout,

@@ -82,9 +82,9 @@ resource "aws_s3_bucket_public_access_block" "lake" {
   bucket = aws_s3_bucket.lake.id
 
   block_public_acls       = true
-  block_public_policy     = true
+  block_public_policy     = !var.public_read
   ignore_public_acls      = true
-  restrict_public_buckets = true
+  restrict_public_buckets = !var.public_read
 }
 
 data "aws_iam_policy_document" "tls_only" {
@@ -107,9 +107,53 @@ data "aws_iam_policy_document" "tls_only" {
   }
 }
 
+# Public releases are a product of their own, and nothing else is read without keys. The same as
+# `statements` in genept/release/public.py.
+data "aws_iam_policy_document" "bucket" {
+  source_policy_documents = [data.aws_iam_policy_document.tls_only.json]
+
+  dynamic "statement" {
+    for_each = var.public_read ? ["s3:GetObject"] : []
+
+    content {
+      sid       = "GeneptPublicRead"
+      effect    = "Allow"
+      actions   = [statement.value]
+      resources = ["${aws_s3_bucket.lake.arn}/${var.product}-public/*"]
+
+      principals {
+        type        = "*"
+        identifiers = ["*"]
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.public_read ? ["s3:ListBucket"] : []
+
+    content {
+      sid       = "GeneptPublicList"
+      effect    = "Allow"
+      actions   = [statement.value]
+      resources = [aws_s3_bucket.lake.arn]
+
+      principals {
+        type        = "*"
+        identifiers = ["*"]
+      }
+
+      condition {
+        test     = "StringLike"
+        variable = "s3:prefix"
+        values   = ["${var.product}-public/*"]
+      }
+    }
+  }
+}
+
 resource "aws_s3_bucket_policy" "lake" {
   bucket = aws_s3_bucket.lake.id
-  policy = data.aws_iam_policy_document.tls_only.json
+  policy = data.aws_iam_policy_document.bucket.json
 
   depends_on = [aws_s3_bucket_public_access_block.lake]
 }

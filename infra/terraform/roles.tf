@@ -38,6 +38,19 @@ resource "aws_iam_role" "role" {
   max_session_duration = 14400
 }
 
+# Public releases are a product of their own, which these roles write and collect.
+resource "aws_iam_role_policy" "public" {
+  for_each = { for name, role in aws_iam_role.role : name => role if var.public_read && contains(["publisher", "gc"], name) }
+
+  name = "${each.key}-public"
+  role = each.value.id
+  policy = replace(
+    local.policies[each.key],
+    ":::${var.bucket}/${var.product}/",
+    ":::${var.bucket}/${var.product}-public/"
+  )
+}
+
 resource "aws_iam_role_policy" "role" {
   for_each = aws_iam_role.role
 

@@ -14,6 +14,12 @@ variable "product" {
   default     = "genept"
 }
 
+variable "public_read" {
+  description = "Whether anybody may read the public releases (`genept release publish --public --no-policy`)."
+  type        = bool
+  default     = false
+}
+
 variable "trusted" {
   description = "ARNs that may assume each role; a role without one is nobody's."
   type        = map(list(string))

@@ -20,10 +20,10 @@ from planted_release import publish_planted
 from genept.client.queries import opening_statements, sql_questions
 from genept.client.release_lookup import Snippets, open_releases
 from genept.common.settings import Settings
-from genept.release.frozen_catalog import make_catalog
+from genept.release.catalogs.frozen_catalog import make_catalog
+from genept.release.catalogs.shared_catalog import refresh_catalog
 from genept.release.manifest import Manifest
 from genept.release.publish import CATALOG, Releases
-from genept.release.shared_catalog import refresh_catalog
 from genept.schema.tables import TABLES
 from genept.storage.object_store import ObjectStore
 from genept.storage.provenance import NewPart, Origin

@@ -16,7 +16,7 @@ from genept.cli.app import app
 from genept.client.release_lookup import open_releases
 from genept.common.errors import StoreError
 from genept.common.settings import Settings
-from genept.release.frozen_catalog import make_catalog
+from genept.release.catalogs.frozen_catalog import make_catalog
 from genept.release.manifest import Manifest
 from genept.schema.tables import TABLES
 from genept.storage.object_store import ObjectStore

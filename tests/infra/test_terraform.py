@@ -90,7 +90,11 @@ def test_the_bucket_keeps_and_locks_versions_and_blocks_public_access(
     (bucket,) = resources["aws_s3_bucket"].values()
     assert bucket["object_lock_enabled"] is True
     (blocked,) = resources["aws_s3_bucket_public_access_block"].values()
-    assert [value for value in blocked.values() if value is True].count(True) >= 4
+    always = ("block_public_acls", "ignore_public_acls")
+    assert [blocked[name] for name in always] == [True, True]
+    unless_public = ("block_public_policy", "restrict_public_buckets")
+    assert {blocked[name] for name in unless_public} == {"${!var.public_read}"}
+    assert named(module["variable"])["public_read"]["default"] is False
     (lifecycle,) = resources["aws_s3_bucket_lifecycle_configuration"].values()
     assert {rule["id"].strip('"') for rule in lifecycle["rule"]} == {
         "unfinished-uploads",

@@ -11,8 +11,8 @@ import pytest
 from declared_rows import candidate, declared_frame, declared_rows, with_tables
 
 from genept.common.errors import StoreError
-from genept.release import frozen_catalog as module
-from genept.release.frozen_catalog import make_catalog, views
+from genept.release.catalogs import frozen_catalog as module
+from genept.release.catalogs.frozen_catalog import make_catalog, views
 from genept.release.manifest import Manifest
 from genept.release.publish import CATALOG, ReleaseCandidate, Releases
 from genept.release.rollback import verify

@@ -11,18 +11,18 @@ import pytest
 from declared_rows import candidate, declared_rows, store_table, with_tables
 
 from genept.common.errors import StoreError
-from genept.release import shared_catalog as module
-from genept.release.frozen_catalog import make_catalog
-from genept.release.manifest import Manifest
-from genept.release.publish import Releases
-from genept.release.rollback import allow, roll_back
-from genept.release.shared_catalog import (
+from genept.release.catalogs import shared_catalog as module
+from genept.release.catalogs.frozen_catalog import make_catalog
+from genept.release.catalogs.shared_catalog import (
     CatalogNote,
     catalogued,
     refresh_catalog,
     shared_catalog_key,
     version_of,
 )
+from genept.release.manifest import Manifest
+from genept.release.publish import Releases
+from genept.release.rollback import allow, roll_back
 from genept.schema.tables import TABLES
 from genept.storage.duckdb_files import duckdb_connection
 from genept.storage.lake import Lake

@@ -2,7 +2,7 @@
 
 It has the declared tables with their meanings, and views of usual joins. It refers to the files by
 paths below the folder of the release, and holds no rows: nothing is copied, and nobody may write to
-it. That of all releases together is in `genept.release.shared_catalog`.
+it. That of all releases together is in `genept.release.catalogs.shared_catalog`.
 """
 
 from __future__ import annotations
@@ -155,7 +155,9 @@ def _refer(
 
 def views() -> dict[str, dict[str, str]]:
     """SQL and meaning of every view, by name."""
-    return tomllib.loads(resources("genept.release").joinpath("views.toml").read_text("utf-8"))
+    return tomllib.loads(
+        resources("genept.release.catalogs").joinpath("views.toml").read_text("utf-8")
+    )
 
 
 def quoted(name: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from genept.common import ConflictError, MissingObjectError, StoreError
-from genept.release.frozen_catalog import BLOCK, quoted
+from genept.release.catalogs.frozen_catalog import BLOCK, quoted
 from genept.release.manifest import Manifest
 from genept.release.publish import CATALOG, Releases
 from genept.storage import Document, duckdb_connection, sql_text
