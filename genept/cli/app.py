@@ -36,7 +36,7 @@ COMMANDS: Final = {
     "spaces": "vector", "embeddings": "vector", "embedders": "embedders", "bench": "bench",
     "models": "result", "collections": "collections", "perturbations": "screen",
     "predict": "predict", "release": "release", "chat": "chat",
-    "games": "games", "profiles": "profile", "describe": "describe",
+    "export": "lookup", "games": "games", "profiles": "profile", "describe": "describe",
 }  # fmt: skip
 """Module of each command, or group of commands; it has the name of the command there."""
 

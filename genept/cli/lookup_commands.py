@@ -1,10 +1,11 @@
-"""`genept search`, `genept neighbours`: a space of a release; `genept genes describe`, `recipes`.
+"""`genept search`, `neighbours`, `export`: what a release has; `genept genes describe`, `recipes`.
 
 A description is composed in memory as `genept.text` would put it in the lake; that needs no store.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
@@ -12,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from genept.cli.output_files import writable
 from genept.client import LATEST
 from genept.common import Settings, SourceError, StoreError, console, open_console, plain_table
 from genept.nomenclature import Nomenclature
@@ -197,6 +199,52 @@ def neighbours(
     space_search = SpaceSearch(_platform(), space, release=release)
     hits = space_search.gene(name, n=n)
     _print_hits(hits or space_search.observation(name, n=n, collection=collection))
+
+
+def export(
+    collection: Annotated[str, typer.Argument(help="Id of a collection of the release.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="File to write: .h5ad or .zarr.", callback=writable(".h5ad", ".zarr")),
+    ],
+    space: Annotated[
+        list[str] | None,
+        typer.Option(help="A space whose vectors are added; repeat for more. [default: all]"),
+    ] = None,
+    assay: Annotated[
+        str | None, typer.Option(help="Term of EFO of cells without one, such as EFO:0009922.")
+    ] = None,
+    disease: Annotated[
+        str | None,
+        typer.Option(help="Term of MONDO of cells without one; PATO:0000461 for normal."),
+    ] = None,
+    release: OfRelease = LATEST,
+) -> None:
+    """Write a collection as one file: expression, labels, genes, and its vectors in each space.
+
+    Single cells have the columns of CELLxGENE's schema; what nobody said of them is named.
+    """
+    from genept.client import export_collection
+
+    with console.status(f"reading {collection}"):
+        exported = export_collection(
+            collection, spaces=space, assay=assay, disease=disease, release=release
+        )
+        exported.write(out)
+    data = exported.data
+    answer.print(
+        f"{data.n_obs:,} observations, {data.n_vars:,} genes and the vectors of "
+        f"{len(data.obsm)} spaces are in {out}",
+        markup=False,
+    )
+    if n := exported.n_left_out:
+        answer.print(f"{n} genes are left out, which CELLxGENE's schema does not know")
+    if exported.lacking:
+        answer.print(
+            f"not valid by CELLxGENE's schema, which asks for {', '.join(exported.lacking)}: "
+            "--assay and --disease say it of all cells",
+            markup=False,
+        )
 
 
 def _print_hits(hits: SearchHits) -> None:

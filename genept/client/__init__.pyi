@@ -24,6 +24,8 @@ from .editing import forecast_edit as forecast_edit
 from .editing import keep_edits as keep_edits
 from .editing import next_name as next_name
 from .editing import register_edited as register_edited
+from .exported_collections import ExportedCollection as ExportedCollection
+from .exported_collections import export_collection as export_collection
 from .games_page import GAMES as GAMES
 from .games_page import render_games as render_games
 from .generated_texts import probe_parts as probe_parts

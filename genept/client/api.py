@@ -24,8 +24,8 @@ from genept.client.vectors import (
     Matrix,
     expression_rows,
     joined_vectors,
+    placed_vectors,
     read_vectors,
-    released_vectors,
     scanned,
     vector_files,
 )
@@ -220,11 +220,8 @@ def load_anndata(
         },
     )
     if space is not None:
-        vectors = released_vectors(resolved, "gene_embeddings", space, collection, method)
-        placed = np.full((obs.height, vectors.matrix.shape[1]), np.nan, dtype=np.float32)
-        at = {id_: row for row, id_ in enumerate(obs["observation_id"])}
-        placed[[at[str(id_)] for id_ in vectors.ids]] = vectors.matrix
-        annotated.obsm["X_genept"] = placed
+        ids = obs["observation_id"].to_list()
+        annotated.obsm["X_genept"] = placed_vectors(resolved, ids, space, collection, method)
         annotated.uns["space"] = space
     return annotated
 

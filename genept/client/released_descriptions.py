@@ -22,7 +22,7 @@ from genept.client.release_lookup import (
     suggestion,
     usual_space,
 )
-from genept.client.released_collections import KIND_OF, collection_row
+from genept.client.searching import KIND_OF, collection_row
 from genept.client.vectors import released_vectors
 from genept.common import Settings, StoreError
 

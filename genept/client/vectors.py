@@ -237,6 +237,32 @@ def expression_rows(files: Sequence[Path], n_genes: int) -> tuple[list[str], sp.
     return ids, sp.csr_matrix(sp.vstack(blocks, format="csr"))
 
 
+def placed_vectors(
+    release: Resolved, ids: Sequence[str], space: str, collection: str, method: str = "genept-w"
+) -> Matrix:
+    """Vectors of observations in an order of their own.
+
+    Parameters
+    ----------
+    release
+        The release.
+    ids
+        Ids of observations, among which is every one that has a vector.
+    space, collection, method
+        Which vectors.
+
+    Returns
+    -------
+    NDArray of float32
+        One row for each id; NaN without a vector.
+    """
+    vectors = released_vectors(release, "gene_embeddings", space, collection, method)
+    placed = np.full((len(ids), vectors.matrix.shape[1]), np.nan, dtype=np.float32)
+    at = {id_: row for row, id_ in enumerate(ids)}
+    placed[[at[str(id_)] for id_ in vectors.ids]] = vectors.matrix
+    return placed
+
+
 def _save(path: Path, array: npt.NDArray[np.generic]) -> None:
     """Save an array whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

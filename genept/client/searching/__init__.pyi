@@ -3,6 +3,8 @@
 from .profile_generation import PROFILE_FILES as PROFILE_FILES
 from .profile_generation import TextProfile as TextProfile
 from .profile_generation import generate_for_text as generate_for_text
+from .released_collections import KIND_OF as KIND_OF
+from .released_collections import collection_row as collection_row
 from .released_expression import ReleasedExpression as ReleasedExpression
 from .search import TABLE_OF as TABLE_OF
 from .search import Among as Among

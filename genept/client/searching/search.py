@@ -26,7 +26,6 @@ from genept.client.release_lookup import (
     resolve,
     usual_space,
 )
-from genept.client.released_collections import collection_row
 from genept.client.searching.expression_search import N_GENES, expression_scores
 from genept.client.searching.label_search import (
     FittedLabels,
@@ -36,6 +35,7 @@ from genept.client.searching.label_search import (
     label_scores,
 )
 from genept.client.searching.query_embedding import query_embedder
+from genept.client.searching.released_collections import collection_row
 from genept.client.searching.released_expression import ReleasedExpression
 from genept.client.vectors import OBSERVED, Matrix, Vectors, released_vectors
 from genept.common import StoreError
