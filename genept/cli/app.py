@@ -191,7 +191,7 @@ def show_table(
     from genept.client import load_table, open_releases
 
     known = open_releases()
-    manifest = known.current() if release == "latest" else known.manifest(release)
+    manifest = known.named(release)
     if name is None:
         listed = (
             (table, f"{of.rows:,}", of.meaning) for table, of in sorted(manifest.tables.items())

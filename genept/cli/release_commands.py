@@ -12,15 +12,16 @@ from genept.cli.run_report import (
     deleted_line,
     garbage_lines,
     held_lines,
-    named_release,
     print_hold,
     public_lines,
+    release_lines,
     states_of_runs,
+    table_of_tables,
     this_user,
     waiting_changes,
 )
 from genept.client import Snippets, open_releases
-from genept.common import Settings, StoreError, plain_table, visible
+from genept.common import Settings, StoreError, visible
 from genept.release import (
     GRACE,
     PART_AGE,
@@ -32,10 +33,12 @@ from genept.release import (
     differences,
     let_anybody_read,
     list_garbage,
+    mark_stable,
     refresh_catalog,
 )
 from genept.release import allow as allow_release
 from genept.release import approve as approve_hold
+from genept.release import retract as retract_release
 from genept.release import roll_back as roll_back_to
 from genept.release import verify as find_faults
 from genept.release.metadata import DescribedRelease, bibtex, citation_text
@@ -43,7 +46,7 @@ from genept.storage import open_as_operator
 
 release = typer.Typer(no_args_is_help=True, help="Published releases.")
 
-ReleaseId = Annotated[str, typer.Argument(help="Id of a release, or `latest`.")]
+ReleaseId = Annotated[str, typer.Argument(help="Id of a release, `latest` or `stable`.")]
 
 
 @release.command("list")
@@ -55,29 +58,15 @@ def list_releases() -> None:
         answer.print("nothing has been released yet: run `genept run`")
         return
     print_hold()
-    denied = {entry.release_id: entry for entry in pointer.denied if entry.lifted_at is None}
-    history = known.history()
-    for release_id in history.ids:
-        manifest = history.manifests[release_id]
-        rows = sum(table.rows for table in manifest.tables.values())
-        size = sum(table.bytes for table in manifest.tables.values())
-        remarks = ["current"] if release_id == pointer.release_id else []
-        if release_id in denied:
-            remarks.append(f"rolled back from: {denied[release_id].reason}")
-        if not manifest.complete:
-            remarks.append(f"partial: {manifest.limits}")
-        typer.echo(f"{release_id}  {rows:>11,} rows  {size:>15,} bytes  {'; '.join(remarks)}")
-    for release_id in history.missing:
-        typer.echo(f"{release_id}  its manifest is missing: restore it from a backup")
-    for release_id in history.uncertain:
-        typer.echo(f"{release_id}  whether it was ever current is unknown without that")
+    for line in release_lines(known, pointer):
+        typer.echo(line)
 
 
 @release.command()
 def show(release: ReleaseId = "latest") -> None:
     """Print the tables of a release, its version and addresses, and code that reads it."""
     known = open_releases()
-    manifest = named_release(known, release)
+    manifest = known.named(release)
     if manifest.release_id == known.current_id():
         print_hold()
     answer.print(f"[bold]{manifest.release_id}[/], published {manifest.created_at}")
@@ -92,22 +81,7 @@ def show(release: ReleaseId = "latest") -> None:
     for name, fact in facts.items():
         if fact:
             answer.print(f"{name:<14} {fact}", markup=False)
-    rows = (
-        (
-            name,
-            f"{table.rows:,}",
-            f"{table.bytes:,}",
-            str(len(table.files)),
-            str(len(manifest.evidence[name].warnings) or ""),
-            ", ".join(table.partition),
-        )
-        for name, table in manifest.tables.items()
-    )
-    tables = plain_table("table", "rows", "bytes", "files", "warnings", "split by", rows=rows)
-    tables.columns[0].no_wrap = True
-    for column in tables.columns[1:5]:
-        column.justify = "right"
-    answer.print(tables)
+    answer.print(table_of_tables(manifest))
     for path in sorted(path for path in manifest.audit if path.endswith("index.html")):
         answer.print(known.address(manifest.release_id, f"audit/{path}"))
     answer.print(known.address(manifest.release_id, "manifest.json"))
@@ -122,7 +96,7 @@ def cite(
 ) -> None:
     """Print how to cite a release, the method and every source that it was made of."""
     known = open_releases()
-    manifest = named_release(known, release)
+    manifest = known.named(release)
     described = DescribedRelease(manifest, known.address(manifest.release_id, ""), Settings().doi)
     typer.echo(visible(bibtex(described) if as_bibtex else citation_text(described)), nl=False)
 
@@ -135,7 +109,7 @@ def diff(
 ) -> None:
     """Compare two releases: rows, columns, and the values that changed."""
     known = open_releases()
-    changes = differences(known.files, named_release(known, before), named_release(known, after))
+    changes = differences(known.files, known.named(before), known.named(after))
     typer.echo(changes.body().decode() if as_json else visible(changes.text()))
 
 
@@ -143,7 +117,7 @@ def diff(
 def verify(release: ReleaseId = "latest") -> None:
     """Read every file of a release through S3 and compare its size and SHA-256."""
     known = open_releases()
-    manifest = named_release(known, release)
+    manifest = known.named(release)
     faults = find_faults(known.store, known.folder(manifest.release_id), manifest)
     for fault in faults:
         typer.echo(visible(fault))
@@ -175,7 +149,7 @@ def publish(
     if not public:
         raise StoreError("say --public: anybody will read the release")
     known = open_releases(role="publisher")
-    manifest = named_release(known, release)
+    manifest = known.named(release)
     published = publish_for_anybody(known, manifest, doi=settings.doi)
     if policy:
         let_anybody_read(open_as_operator(settings), settings.product)
@@ -207,6 +181,25 @@ def allow(release: Annotated[str, typer.Argument(help="A denied release.")]) -> 
     allow_release(known, release)
     refresh_catalog(known)
     answer.print(f"{release} is not denied any more")
+
+
+@release.command()
+def stable(release: Annotated[str, typer.Argument(help="A release.")]) -> None:
+    """Let the alias `stable` name a release, which is kept from then on."""
+    mark_stable(open_releases(role="publisher"), release)
+    answer.print(f'{release} is stable: `--release stable`, release="stable"')
+
+
+@release.command()
+def retract(
+    release: Annotated[str, typer.Argument(help="A release.")],
+    reason: Annotated[str, typer.Option(help="Why; readers see it.", prompt=True)],
+) -> None:
+    """Take a release back: nothing names it any more; its content is not published again."""
+    known = open_releases(role="publisher")
+    pointer = retract_release(known, release, reason=reason)
+    refresh_catalog(known)
+    answer.print(f"{release} is taken back; {pointer.release_id} is current")
 
 
 @release.command()

@@ -9,9 +9,10 @@ from getpass import getuser
 from importlib.metadata import entry_points
 
 import polars as pl
+from rich.table import Table
 
 from genept.client import Snippets, load_table, open_releases, opening_statements, sql_questions
-from genept.common import Settings, StoreError, open_console
+from genept.common import Settings, StoreError, open_console, plain_table
 from genept.release import (
     COMMAND,
     Change,
@@ -19,6 +20,7 @@ from genept.release import (
     Hold,
     Listed,
     Manifest,
+    Pointer,
     Releases,
     RunState,
     approvals,
@@ -193,6 +195,28 @@ def copies_on_this_machine(known: Releases, age: timedelta) -> list[StaleCopies]
     return stale_copies(known.lake.cache.parent, held, now=datetime.now(UTC), age=age)
 
 
+def release_lines(known: Releases, pointer: Pointer) -> Iterator[str]:
+    """One line for each release, newest last, with what is to be said of it."""
+    denied = {entry.release_id: entry for entry in pointer.denied if entry.lifted_at is None}
+    history = known.history()
+    for release_id in history.ids:
+        manifest = history.manifests[release_id]
+        rows = sum(table.rows for table in manifest.tables.values())
+        size = sum(table.bytes for table in manifest.tables.values())
+        remarks = ["current"] if release_id == pointer.release_id else []
+        if release_id in denied:
+            remarks.append(f"rolled back from or retracted: {denied[release_id].reason}")
+        if release_id == pointer.stable:
+            remarks.append("stable")
+        if not manifest.complete:
+            remarks.append(f"partial: {manifest.limits}")
+        yield (f"{release_id}  {rows:>11,} rows  {size:>15,} bytes  {'; '.join(remarks)}")
+    for release_id in history.missing:
+        yield (f"{release_id}  its manifest is missing: restore it from a backup")
+    for release_id in history.uncertain:
+        yield (f"{release_id}  whether it was ever current is unknown without that")
+
+
 def public_lines(manifest: Manifest, known: Releases) -> Iterator[str]:
     """Where a public release is read, what it leaves out, and how it is read without keys."""
     product, access = public_product(known.product), known.store.access
@@ -224,6 +248,21 @@ def deleted_line(listed: Listed, deleted: list[Garbage], freed: int, grace_hours
     )
 
 
-def named_release(known: Releases, release: str) -> Manifest:
-    """The manifest of a release by its id, or of the current one."""
-    return known.current() if release == "latest" else known.manifest(release)
+def table_of_tables(manifest: Manifest) -> Table:
+    """Size, files and warnings of each table of a release."""
+    rows = (
+        (
+            name,
+            f"{table.rows:,}",
+            f"{table.bytes:,}",
+            str(len(table.files)),
+            str(len(manifest.evidence[name].warnings) or ""),
+            ", ".join(table.partition),
+        )
+        for name, table in manifest.tables.items()
+    )
+    tables = plain_table("table", "rows", "bytes", "files", "warnings", "split by", rows=rows)
+    tables.columns[0].no_wrap = True
+    for column in tables.columns[1:5]:
+        column.justify = "right"
+    return tables

@@ -1,8 +1,7 @@
 """Which release an analyst reads, the current or a pinned one, which of its files; code to paste.
 
-Manifests are kept on this machine, so that a notebook can read files that were kept here while
-the store is out of reach. Tables are read in `genept.client.api`. The code is in
-`genept/client/site/snippets.toml`; tests run it.
+Manifests are kept on this machine, for files that were kept here while the store is out of reach.
+Tables are read in `genept.client.api`. Code to paste is in `site/snippets.toml`; tests run it.
 """
 
 from __future__ import annotations
@@ -26,9 +25,14 @@ from genept.schema.tables import TABLES
 from genept.storage import Lake, Role, open_store
 
 LATEST: Final = "latest"
+ALIASES: Final = (LATEST, "stable")
 PREFERRED_SPACE: Final = "minilm-l6-v2/name-go"
 PREFERRED_GENE: Final = "FOXP3"
 PREFERRED_DRUG: Final = "Encorafenib"
+
+
+class RetractedWarning(UserWarning):
+    """A release that is named by its id was taken back, for a reason."""
 
 
 class OfflineWarning(UserWarning):
@@ -81,7 +85,7 @@ def resolve(release: str = LATEST, settings: Settings | None = None) -> Resolved
     Parameters
     ----------
     release
-        Id of a release, or ``latest``.
+        Id of a release, ``latest`` or ``stable``.
     settings
         As for `open_releases`.
 
@@ -98,10 +102,10 @@ def resolve(release: str = LATEST, settings: Settings | None = None) -> Resolved
     settings = settings or Settings()
     memory = _Memory(settings)
     known = open_releases(settings)
-    if release != LATEST and (pinned := memory.recall(release)):
+    if release not in ALIASES and (pinned := memory.recall(release)):
         return Resolved(known, pinned)  # sealed releases never change: no request is needed
     try:
-        manifest = known.current() if release == LATEST else known.manifest(release)
+        manifest = _found(known, release)
     except UnreachableStoreError:
         remembered = memory.recall(release)
         if remembered is None:
@@ -113,8 +117,16 @@ def resolve(release: str = LATEST, settings: Settings | None = None) -> Resolved
             stacklevel=3,
         )
         return Resolved(known, remembered, offline=True)
-    memory.keep(manifest, is_latest=release == LATEST)
+    memory.keep(manifest, release)
     return Resolved(known, manifest)
+
+
+def _found(known: Releases, release: str) -> Manifest:
+    """The manifest of a release by its id or alias; of one that was taken back, with a warning."""
+    pointer = known.pointer() if release not in ALIASES else None
+    if pointer is not None and (reason := pointer.retracted(release)):
+        warnings.warn(f"release {release} was taken back: {reason}", RetractedWarning, stacklevel=4)
+    return known.named(release)
 
 
 class _Memory:
@@ -132,10 +144,10 @@ class _Memory:
         except (OSError, StoreError):
             return None
 
-    def keep(self, manifest: Manifest, *, is_latest: bool) -> None:
-        for name in (manifest.release_id, *([LATEST] if is_latest else [])):
+    def keep(self, manifest: Manifest, asked: str) -> None:
+        for name in {manifest.release_id, asked}:
             path = self._folder / f"{name}.json"
-            if name == LATEST or not path.exists():
+            if name != manifest.release_id or not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_privately(path, manifest.body())
 

@@ -30,6 +30,7 @@ from .garbage import Garbage as Garbage
 from .garbage import broken_chain as broken_chain
 from .manifest import CheckEvidence as CheckEvidence
 from .manifest import Manifest as Manifest
+from .manifest import Pointer as Pointer
 from .manifest import ReleasedColumn as ReleasedColumn
 from .manifest import ReleasedFile as ReleasedFile
 from .manifest import ReleasedSource as ReleasedSource
@@ -41,6 +42,8 @@ from .publish import CATALOG as CATALOG
 from .publish import Releases as Releases
 from .released_files import ReleasedFiles as ReleasedFiles
 from .rollback import allow as allow
+from .rollback import mark_stable as mark_stable
+from .rollback import retract as retract
 from .rollback import roll_back as roll_back
 from .rollback import verify as verify
 from .run_records import cost_by_run as cost_by_run

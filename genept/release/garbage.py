@@ -171,11 +171,15 @@ def folder_of(release_id: str, why: str, objects: list[ObjectInfo]) -> Garbage:
 
 
 def protected_releases(releases: Releases) -> set[str]:
-    """Return the ids of the current release, its predecessor, and the one current before it."""
+    """Return the ids of the current and the stable release, and of the ones before the current.
+
+    Those are its predecessor, and the one that was current before it.
+    """
     pointer = releases.pointer()
     if pointer is None:
         return set()
-    chosen = {pointer.release_id, pointer.previous, releases.manifest(pointer.release_id).previous}
+    before = releases.manifest(pointer.release_id).previous
+    chosen = {pointer.release_id, pointer.previous, pointer.stable, before}
     return {release_id for release_id in chosen if release_id is not None}
 
 

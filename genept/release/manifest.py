@@ -225,7 +225,7 @@ class Denied(Document):
 
 
 class Pointer(Document):
-    """`current.json`: the current release.
+    """`current.json`: the current release, and the one that is marked as `stable`, if any.
 
     `seq` increases with every swap, also with a rollback; `rolled_back_from` is the release that
     was current before it. `denied` is part of the pointer, so that a rollback and the refusal of
@@ -243,6 +243,14 @@ class Pointer(Document):
     nonce: str = ""
     rolled_back_from: str | None = None
     denied: tuple[Denied, ...] = ()
+    stable: str | None = Field(default=None, exclude_if=lambda name: name is None)
+
+    def retracted(self, release_id: str) -> str | None:
+        """Return why a release was taken back; None if it was not."""
+        for denied in self.denied:
+            if denied.release_id == release_id and denied.lifted_at is None:
+                return denied.reason
+        return None
 
     @property
     def heads(self) -> tuple[str, ...]:

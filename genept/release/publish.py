@@ -191,6 +191,16 @@ class Releases:
             raise StoreError("nothing has been released yet: run `genept run` first")
         return self.named_by(pointer)
 
+    def named(self, name: str) -> Manifest:
+        """Read the manifest of a release by its id, ``latest`` or ``stable``."""
+        if name == "latest":
+            return self.current()
+        if name != "stable":
+            return self.manifest(name)
+        if (pointer := self.pointer()) is None or pointer.stable is None:
+            raise StoreError("no release is marked as stable: `genept release stable ID` does so")
+        return self.manifest(pointer.stable)
+
     def current_id(self) -> str | None:
         """Return the id of the current release; None before the first."""
         return pointer.release_id if (pointer := self.pointer()) else None
@@ -252,6 +262,7 @@ class Releases:
             previous=pointer.release_id if pointer else None,
             swapped_at=now.isoformat(timespec="seconds"),
             denied=pointer.denied if pointer else (),
+            stable=pointer.stable if pointer else None,
         )
 
     def named_by(self, pointer: Pointer) -> Manifest:

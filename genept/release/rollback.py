@@ -140,8 +140,13 @@ def roll_back(
         for manifest in bad
     ]
     before = [entry for entry in pointer.denied if entry.release_id not in again]
+    stable = None if pointer.stable in again else pointer.stable
     replacement = releases.following(pointer, target, sha256, now).model_copy(
-        update={"rolled_back_from": pointer.release_id, "denied": (*before, *newly)}
+        update={
+            "rolled_back_from": pointer.release_id,
+            "denied": (*before, *newly),
+            "stable": stable,
+        }
     )
     return releases.swap(replacement, etag)
 
@@ -179,3 +184,95 @@ def allow(releases: Releases, release_id: str) -> Pointer:
     )
     update = {"seq": pointer.seq + 1, "swapped_at": moment, "denied": denied}
     return releases.swap(pointer.model_copy(update=update), etag)
+
+
+def mark_stable(releases: Releases, release_id: str) -> Pointer:
+    """Let the alias ``stable`` name a release; it is kept by garbage collection.
+
+    Parameters
+    ----------
+    releases
+        Opened with the publisher's keys.
+    release_id
+        Id of a release that is or was current.
+
+    Returns
+    -------
+    Pointer
+        The new pointer.
+
+    Raises
+    ------
+    ReleaseRefusedError
+        There is no such release, or it was rolled back from or retracted.
+    """
+    pointer, etag = _known(releases, release_id)
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    update = {"seq": pointer.seq + 1, "swapped_at": moment, "stable": release_id}
+    return releases.swap(pointer.model_copy(update=update), etag)
+
+
+def retract(releases: Releases, release_id: str, *, reason: str) -> Pointer:
+    """Take a release back: nothing names it any more, and its content is not published again.
+
+    The current release is rolled back from. An earlier one is put on the deny list, with the
+    reason; its files stay for those who named it by its id, and readers are warned.
+
+    Parameters
+    ----------
+    releases
+        Opened with the publisher's keys.
+    release_id
+        Id of a release that is or was current.
+    reason
+        Why it is taken back; readers see it.
+
+    Returns
+    -------
+    Pointer
+        The new pointer.
+
+    Raises
+    ------
+    ReleaseRefusedError
+        There is no such release, it was taken back already, or the current release has the same
+        content.
+    """
+    pointer, etag = _known(releases, release_id)
+    if release_id == pointer.release_id:
+        return roll_back(releases, reason=reason)
+    manifest = releases.manifest(release_id)
+    if manifest.data_version == pointer.data_version:
+        raise ReleaseRefusedError(
+            f"{release_id} has the content of the current release {pointer.release_id}: retract "
+            "that first"
+        )
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    entry = Denied(
+        release_id=release_id,
+        data_version=manifest.data_version,
+        reason=reason,
+        denied_at=moment,
+    )
+    kept = [other for other in pointer.denied if other.release_id != release_id]
+    update = {
+        "seq": pointer.seq + 1,
+        "swapped_at": moment,
+        "denied": (*kept, entry),
+        "stable": None if pointer.stable == release_id else pointer.stable,
+    }
+    return releases.swap(pointer.model_copy(update=update), etag)
+
+
+def _known(releases: Releases, release_id: str) -> tuple[Pointer, str | None]:
+    """The pointer and its ETag, if the release may be named."""
+    pointer, etag = releases.pointer_with_etag()
+    ids = releases.ids()
+    if pointer is None or release_id not in ids:
+        raise ReleaseRefusedError(
+            f"{release_id} is no release that is or was current; those are: "
+            f"{', '.join(ids[-5:]) or 'none'}"
+        )
+    if reason := pointer.retracted(release_id):
+        raise ReleaseRefusedError(f"{release_id} was taken back already: {reason}")
+    return pointer, etag
