@@ -205,7 +205,7 @@ def release_lines(known: Releases, pointer: Pointer) -> Iterator[str]:
         size = sum(table.bytes for table in manifest.tables.values())
         remarks = ["current"] if release_id == pointer.release_id else []
         if release_id in denied:
-            remarks.append(f"rolled back from or retracted: {denied[release_id].reason}")
+            remarks.append(f"rolled back from: {denied[release_id].reason}")
         if release_id == pointer.stable:
             remarks.append("stable")
         if not manifest.complete:
