@@ -7,8 +7,9 @@ import secrets
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
-from declared_rows import candidate, declared_frame, declared_rows, with_tables
+from declared_rows import candidate, declared_frame, declared_rows, store_table, with_tables
 
 from genept.common.errors import StoreError
 from genept.release.catalogs import frozen_catalog as module
@@ -127,6 +128,37 @@ def test_views_join_without_losing_or_doubling_rows(
         [name],
     ).fetchone()
     assert comment == views()[name]["meaning"]
+
+
+def test_the_best_control_is_the_highest_or_where_less_is_better_the_lowest(
+    releases: Releases,
+) -> None:
+    table = TABLES["benchmark_results"]
+    rows = declared_rows(table, 1).to_pylist()
+    scores = [
+        {**rows[0], "metric": metric, "representation": name, "value": value, "is_control": control}
+        for metric in ("accuracy", "rmse")
+        for name, value, control in (
+            ("space", 0.5, False),
+            ("high", 0.9, True),
+            ("low", 0.1, True),
+        )
+    ]
+    planted = pa.Table.from_pylist(scores, schema=declared_rows(table, 1).schema)
+    asked = Releases(releases.lake, f"{releases.product}-scores")
+    offered = with_tables(
+        candidate(releases.lake),
+        benchmark_results=store_table(releases.lake, table.name, planted),
+    )
+    published = asked.publish(offered, catalog=make_catalog).manifest
+    with duckdb_connection(releases.store, "ducklake") as connection:
+        address = asked.address(published.release_id, CATALOG)
+        connection.execute(f"ATTACH 'ducklake:{address}' AS genept (READ_ONLY)")
+        found = connection.execute(
+            "SELECT metric, best_control, control FROM genept.scores_with_controls "
+            "WHERE representation = 'space' ORDER BY metric"
+        ).fetchall()
+    assert found == [("accuracy", 0.9, "high"), ("rmse", 0.1, "low")]
 
 
 def test_it_is_only_read(connection: duckdb.DuckDBPyConnection) -> None:
