@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from genept.cli import profile_commands
 from genept.cli.app import app
 from genept.client.searching.profile_generation import BY_GENES, BY_TYPES, NOTE, TextProfile
+from genept.common import open_console
 from genept.common.errors import StoreError
 
 
@@ -47,7 +48,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         asked.calls.append((text, collection, n))
         return asked.answer
 
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(profile_commands, "answer", open_console(width=200, soft_wrap=True))
     monkeypatch.setattr(profile_commands, "Platform", lambda _: None)
     monkeypatch.setattr(profile_commands, "SpaceSearch", lambda *_, **__: None)
     monkeypatch.setattr(profile_commands, "generate_for_text", generate)

@@ -198,7 +198,7 @@ def test_the_command_prints_a_table_and_writes_it(trained, tmp_path, monkeypatch
     if champion("diagnosis-planted") is None:
         trained.registry.promote(trained.manifest, reason="test", instead_of=None)
     for name in ("out.csv", "out.parquet"):
-        out = tmp_path / "new" / name
+        out = tmp_path / name
         done = run(
             genept.cli.predict_commands.predict,
             ["diagnosis", path, "--unit", "log2", "--out", str(out)],
