@@ -200,6 +200,7 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
+@pytest.mark.slow
 def test_two_workers_produce_the_same_bytes_as_one_process(
     cluster: Cluster, instance: dg.DagsterInstance
 ) -> None:

@@ -62,6 +62,7 @@ def late_tail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("late_tail")
 def test_hold_approve_publish_and_hold_again(
     platform: Platform, tmp_path: Path, capfd: pytest.CaptureFixture[str]

@@ -110,6 +110,7 @@ def test_without_a_server_one_is_started_on_loopback_with_a_key_and_ended(step, 
     assert not again["prefect"], "nothing to embed: Prefect is not even imported"
 
 
+@pytest.mark.slow
 def test_a_step_links_to_its_flow_run_which_shows_what_was_spent(step, server):
     with server.worker(step.environment()):
         result, _ = ended(step.start(server.environment))
@@ -134,6 +135,7 @@ def test_a_step_links_to_its_flow_run_which_shows_what_was_spent(step, server):
     assert limits["loopback-requests"]["limit"] == 300
 
 
+@pytest.mark.slow
 def test_a_refusal_ends_the_flow_at_once_and_names_what_to_do(step, service, server):
     service.faults = ["quota"] * 50
     with server.worker(step.environment()):
@@ -196,6 +198,7 @@ def test_a_worker_that_would_keep_vectors_elsewhere_asks_nobody(step, service, m
     assert not service.requests
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_cancels_its_flow_which_keeps_the_answers_under_way(
     step, service, server
 ):

@@ -42,6 +42,7 @@ def materialised(result: dg.ExecuteInProcessResult) -> set[str]:
     return {event.asset_key.to_user_string() for event in events}
 
 
+@pytest.mark.slow
 def test_a_nightly_run_without_changes_records_it_and_writes_nothing(
     installation: SmallInstallation,
 ) -> None:
@@ -87,6 +88,7 @@ def test_one_changed_summary_embeds_one_text_and_pools_collections_with_the_gene
     assert releases.current_id() == manifest.release_id
 
 
+@pytest.mark.slow
 def test_a_failed_check_leaves_the_pointer_and_the_next_run_publishes(
     installation: SmallInstallation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ def materialised_partitions(installation: SmallInstallation, asset: str) -> set[
     return set(installation.instance.get_materialized_partitions(dg.AssetKey(asset)))
 
 
+@pytest.mark.slow
 def test_a_full_run_records_every_partition(complete):
     spaces = {"minilm-l6-v2/ncbi", "random-384/ncbi"}
     assert materialised_partitions(complete, "ingested_collection") == set(HELD)

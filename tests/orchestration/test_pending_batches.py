@@ -143,6 +143,7 @@ def day(
             yield day
 
 
+@pytest.mark.slow
 def test_a_batch_of_a_day_holds_no_run_and_the_sensor_goes_on_when_it_is_there(
     day: Day, capsys: pytest.CaptureFixture[str]
 ) -> None:

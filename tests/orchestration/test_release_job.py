@@ -177,6 +177,7 @@ def current_release_id(settings: Settings) -> str:
     return open_releases(settings).current().release_id
 
 
+@pytest.mark.slow
 def test_a_space_embedded_by_hand_is_used_by_the_table(
     installation: Installation,
 ) -> None:

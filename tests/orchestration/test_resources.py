@@ -19,6 +19,7 @@ def installation(tmp_path_factory, object_store):
         yield SmallInstallation(tmp_path_factory.mktemp("resources"), instance, **storage)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -38,6 +39,7 @@ def test_options_that_are_not_possible_fail_the_run_with_the_reason(installation
     assert installation.releases.current_id() is None
 
 
+@pytest.mark.slow
 def test_a_run_builds_what_its_options_name_and_the_settings_do_not(installation):
     first, _ = HELD
     job = installation.defs.resolve_job_def("release")

@@ -386,6 +386,7 @@ def test_a_recipe_without_its_source_is_refused_with_the_remedy(lake: Lake, tmp_
     assert "evidence codes" in sources.unavailable(strict)
 
 
+@pytest.mark.slow
 @pytest.mark.index
 @pytest.mark.timeout(1200)
 def test_the_real_descriptions(real_archives: Archives, real_reference: pl.DataFrame):
