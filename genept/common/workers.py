@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import chain, islice
+from multiprocessing.connection import wait as wait_for
+from threading import Thread
 from typing import Final, TypeVar
 
 import pyarrow as pa
@@ -33,6 +36,22 @@ def keep_memory() -> None:
         return
     mallopt(_M_MMAP_MAX, 0)
     mallopt(_M_TRIM_THRESHOLD, _NEVER)
+
+
+def _begin_worker() -> None:
+    """Prepare a worker: it keeps memory, and ends with the process that started it.
+
+    A worker of a killed process would else wait for ever to hand over its result.
+    """
+    keep_memory()
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for([parent.sentinel])
+        os._exit(1)
 
 
 Task = TypeVar("Task")
@@ -139,6 +158,6 @@ class Workers:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(
-                self._processes, mp_context=context, initializer=keep_memory
+                self._processes, mp_context=context, initializer=_begin_worker
             )
         return self._pool
