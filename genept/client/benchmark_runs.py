@@ -15,7 +15,7 @@ from genept.client.platform import Platform
 from genept.datasources import MEMBERS as LABEL_ARCHIVES
 from genept.nomenclature import build_reference_table
 from genept.storage import Part, StoredTable
-from genept.text import Space, TooFewTextsError, genes_in_time
+from genept.text import Space, TooFewTextsError, genes_in_time, has_gene_vectors
 
 Advance = Callable[[str, float], None]
 """Called with what is done now, and the share that is finished."""
@@ -185,6 +185,9 @@ def _forecast(
     platform: Platform, space: Space, descriptions: StoredTable, number: int
 ) -> SpaceForecast:
     recipe = platform.recipe_of(space).id
+    version = platform.embedders.version(space.embedder)
+    if has_gene_vectors(platform.lake, space, descriptions.part(recipe), version):
+        return SpaceForecast(space.id, 0, 0.0, 0.0)
     embedder = platform.embedders.open(space.embedder)
     columns = ["ensembl_gene_id", "text", "n_tokens"]
     rows = genes_in_time(platform.lake.read(descriptions.part(recipe), columns), embedder)

@@ -33,6 +33,7 @@ from .gene_vectors import StoredVectors as StoredVectors
 from .gene_vectors import embed_each as embed_each
 from .gene_vectors import embed_genes as embed_genes
 from .gene_vectors import gene_embedding_rows as gene_embedding_rows
+from .gene_vectors import has_gene_vectors as has_gene_vectors
 from .gene_vectors import stored_vectors as stored_vectors
 from .hosted import Budget as Budget
 from .hosted import HostedEmbedders as HostedEmbedders

@@ -37,6 +37,23 @@ EmbedRemotely = Callable[[MeteredEmbedder, Part], None]
 when it returns. Raises `EmbeddingError` if they are not."""
 
 
+def has_gene_vectors(
+    lake: Lake, space: Space, descriptions: Part, version: str | None = None
+) -> bool:
+    """Whether the lake holds what `embed_genes` would build.
+
+    Parameters
+    ----------
+    lake, space, descriptions, version
+        As of `embed_genes`.
+
+    Returns
+    -------
+    bool
+    """
+    return lake.known(_step(space), _origin(space, descriptions, version)) is not None
+
+
 def embed_genes(
     lake: Lake,
     space: Space,
@@ -83,12 +100,7 @@ def embed_genes(
         The model is not that of the space, a text could not be embedded, or texts are in a batch
         under way (`PendingBatchesError`).
     """
-    origin = Origin(
-        code=("genept.text", "genept.schema.tables"),
-        inputs={"gene_descriptions": descriptions.sha256},
-        settings={"space": space.id, "embedder": version},
-        libraries=("numpy", "onnxruntime", "scikit-learn", "tokenizers"),
-    )
+    origin = _origin(space, descriptions, version)
 
     def vectors_of(rows: pl.DataFrame) -> tuple[pl.DataFrame, npt.NDArray[np.float32]]:
         """The genes that the space can place, and a vector for each."""
@@ -131,8 +143,21 @@ def embed_genes(
         )
         return [gene_embedding_rows(space, ids, symbols, embedding_column(vectors), texts)]
 
-    (part,) = lake.build(f"gene_embeddings/{space.id}", origin, compute)
+    (part,) = lake.build(_step(space), origin, compute)
     return part
+
+
+def _step(space: Space) -> str:
+    return f"gene_embeddings/{space.id}"
+
+
+def _origin(space: Space, descriptions: Part, version: str | None) -> Origin:
+    return Origin(
+        code=("genept.text", "genept.schema.tables"),
+        inputs={"gene_descriptions": descriptions.sha256},
+        settings={"space": space.id, "embedder": version},
+        libraries=("numpy", "onnxruntime", "scikit-learn", "tokenizers"),
+    )
 
 
 def gene_embedding_rows(

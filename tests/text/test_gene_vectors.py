@@ -8,7 +8,7 @@ from genept.embeddings.expression import embedding_matrix
 from genept.storage.lake import Lake
 from genept.text.composition import text_sha256
 from genept.text.embedders import EmbeddingError, Space, space_of
-from genept.text.gene_vectors import embed_genes
+from genept.text.gene_vectors import embed_genes, has_gene_vectors
 from genept.text.local.baselines import RandomVectors, shuffled
 
 GENES = [f"ENSG{number:011d}" for number in range(1, 31)]
@@ -40,9 +40,13 @@ def test_each_gene_has_the_vector_of_its_text(lake: Lake):
 
 def test_a_space_is_made_once_and_a_changed_text_embeds_that_text_only(lake: Lake):
     first, second = CountingEmbedder(), CountingEmbedder()
+    assert not has_gene_vectors(lake, MINILM, described(lake, TEXTS))
     part = embed_genes(lake, MINILM, described(lake, TEXTS), lambda: first, product=lake.prefix)
     assert embed_genes(lake, MINILM, described(lake, TEXTS), refuse, product=lake.prefix) == part
+    assert has_gene_vectors(lake, MINILM, described(lake, TEXTS))
+    assert not has_gene_vectors(lake, MINILM, described(lake, TEXTS), "of another declaration")
     changed = TEXTS | {GENES[4]: "something new is known"}
+    assert not has_gene_vectors(lake, MINILM, described(lake, changed))
     after = embed_genes(lake, MINILM, described(lake, changed), lambda: second, product=lake.prefix)
     assert second.embedded_texts == ["something new is known"]
     (before, vectors), (_, new_vectors) = read(lake, part), read(lake, after)

@@ -5,14 +5,19 @@ computes in one thread, so that the number of processes changes no result.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from genept.benchmarks.fitted_heads import in_one_thread
 from genept.common import Workers
 from genept.storage import Lake, LocalCopies, NewPart, Origin, Part, PartReader
 
 Advance = Callable[[str, float], None]
+
+AT_ONCE: Final = 4
+"""Requests for records under way at the same time."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,10 @@ def run_steps(
     list of list of Part
         The parts of each step, in the order of `steps`.
     """
-    parts = {at: lake.known(step.name, step.origin) for at, step in enumerate(steps)}
-    new = [at for at, stored in parts.items() if stored is None]
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # a record and its parts are looked up by requests
+        stored = pool.map(lambda step: lake.known(step.name, step.origin), steps)
+        parts: dict[int, list[Part] | None] = dict(enumerate(stored))
+    new = [at for at, known in parts.items() if known is None]
     new.sort(key=lambda at: not steps[at].is_long)
 
     def sent(at: int) -> tuple[Step, LocalCopies]:
