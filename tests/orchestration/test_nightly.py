@@ -114,6 +114,7 @@ def test_a_failed_check_leaves_the_pointer_and_the_next_run_publishes(
     assert "the last nightly run failed" in event.asset_materialization.metadata["changes"].value
 
 
+@pytest.mark.slow
 def test_costs_of_runs_are_stored_and_drawn(installation: SmallInstallation) -> None:
     event = installation.instance.get_latest_materialization_event(dg.AssetKey("run_metrics"))
     metadata = event.asset_materialization.metadata

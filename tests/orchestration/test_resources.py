@@ -52,6 +52,7 @@ def test_a_run_builds_what_its_options_name_and_the_settings_do_not(installation
     assert manifest.limits["collections"] == [first]
 
 
+@pytest.mark.slow
 def test_models_are_retrained_by_the_options_of_the_launchpad(installation):
     job = installation.defs.resolve_job_def("retraining")
     assert job.partitions_def is None
