@@ -12,6 +12,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from all_commands import app
 from labelled_release import (
     COLLECTION,
     COUNTS,
@@ -24,7 +25,6 @@ from labelled_release import (
 )
 from typer.testing import CliRunner
 
-from genept.cli.app import add_commands, app
 from genept.client.exported_collections import export_collection
 from genept.common.errors import StoreError
 from genept.common.settings import Settings
@@ -92,7 +92,6 @@ def test_what_cannot_be_exported_says_why(settings: Settings, tmp_path: Path) ->
 def test_the_command_names_what_is_lacking(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_commands("export")
     given = export_collection(COLLECTION, settings=settings)
     monkeypatch.setattr("genept.client.export_collection", lambda *_, **__: given)
     result = CliRunner().invoke(app, ["export", COLLECTION, "--out", str(tmp_path / "c.h5ad")])
