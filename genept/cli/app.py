@@ -16,7 +16,7 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from genept.cli.output_files import writable, write_table
+from genept.cli.output_files import TABLES, writable, write_table
 from genept.common import (
     Settings,
     SourceError,
@@ -228,7 +228,7 @@ def ask_in_sql(
         Path | None,
         typer.Option(
             help="Write the rows to this file (.parquet or .csv).",
-            callback=writable(".parquet", ".csv"),
+            callback=writable(*TABLES),
         ),
     ] = None,
 ) -> None:

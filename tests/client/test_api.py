@@ -22,6 +22,7 @@ from declared_rows import (
     with_tables,
 )
 from fault_proxy import fault_proxy
+from installations import settings_over
 from planted_release import publish_planted
 from polars.testing import assert_frame_equal
 
@@ -44,15 +45,7 @@ EMBEDDINGS, OBSERVATIONS = TABLES["gene_embeddings"], TABLES["observations"]
 @pytest.fixture(scope="module")
 def settings(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """An installation whose product nobody else publishes."""
-    access = object_store.access
-    return Settings(
-        state_dir=tmp_path_factory.mktemp("state"),
-        s3_endpoint=access.endpoint_url,
-        s3_access_key=access.access_key,
-        s3_secret_key=access.secret_key,
-        bucket=access.bucket,
-        product=f"client-{secrets.token_hex(4)}",
-    )
+    return settings_over(object_store, tmp_path_factory.mktemp("state"), "client")
 
 
 def several_parts(settings: Settings, name: str, *parts: tuple[str, int]) -> StoredTable:

@@ -17,6 +17,7 @@ from declared_rows import (
     declared_rows,
     with_tables,
 )
+from installations import settings_over
 from simulation import first_version
 
 import genept
@@ -66,15 +67,7 @@ def publish_as_before(releases: Releases, offered: ReleaseCandidate) -> Manifest
 
 @pytest.fixture(scope="module")
 def settings(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    access = object_store.access
-    return Settings(
-        state_dir=tmp_path_factory.mktemp("state"),
-        s3_endpoint=access.endpoint_url,
-        s3_access_key=access.access_key,
-        s3_secret_key=access.secret_key,
-        bucket=access.bucket,
-        product=f"earlier-{secrets.token_hex(4)}",
-    )
+    return settings_over(object_store, tmp_path_factory.mktemp("state"), "earlier")
 
 
 @pytest.fixture(scope="module")

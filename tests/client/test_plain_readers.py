@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 from declared_rows import candidate, declared_rows, with_tables
+from installations import settings_over
 from planted_release import publish_planted
 
 from genept.client.queries import opening_statements, sql_questions
@@ -41,15 +42,7 @@ SPACES = {"minilm-l6-v2/name-go": 4, "wide/name, go": 3}
 
 @pytest.fixture(scope="module")
 def settings(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    access = object_store.access
-    return Settings(
-        state_dir=tmp_path_factory.mktemp("state"),
-        s3_endpoint=access.endpoint_url,
-        s3_access_key=access.access_key,
-        s3_secret_key=access.secret_key,
-        bucket=access.bucket,
-        product=f"plain-{secrets.token_hex(4)}",
-    )
+    return settings_over(object_store, tmp_path_factory.mktemp("state"), "plain")
 
 
 @pytest.fixture(scope="module")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import secrets
 from pathlib import Path
 
 import polars as pl
 import pytest
+from all_commands import app
 from declared_rows import candidate, declared_rows, store_table, with_tables
+from installations import settings_over
 from typer.testing import CliRunner
 
 import genept
-from genept.cli.app import app
 from genept.client.release_lookup import open_releases
 from genept.common.errors import StoreError
 from genept.common.settings import Settings
@@ -24,15 +24,7 @@ from genept.storage.object_store import ObjectStore
 
 @pytest.fixture(scope="module")
 def settings(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    access = object_store.access
-    return Settings(
-        state_dir=tmp_path_factory.mktemp("state"),
-        s3_endpoint=access.endpoint_url,
-        s3_access_key=access.access_key,
-        s3_secret_key=access.secret_key,
-        bucket=access.bucket,
-        product=f"queries-{secrets.token_hex(4)}",
-    )
+    return settings_over(object_store, tmp_path_factory.mktemp("state"), "queries")
 
 
 @pytest.fixture(scope="module")

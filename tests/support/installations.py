@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -31,6 +32,12 @@ def storage_settings(store: ObjectStore) -> dict[str, str]:
         "s3_region": access.region,
         "bucket": access.bucket,
     }
+
+
+def settings_over(store: ObjectStore, folder: Path, name: str) -> Settings:
+    """An installation over a running store, whose product nobody else publishes."""
+    product = f"{name}-{secrets.token_hex(4)}"
+    return Settings(state_dir=folder, product=product, **storage_settings(store))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

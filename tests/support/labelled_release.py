@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from declared_rows import candidate, declared_frame, store_table, with_tables
+from installations import settings_over
 
 from genept.client.release_lookup import open_releases
 from genept.common.settings import Settings
@@ -83,12 +83,7 @@ def labelled_tables(lake: Lake, labelled: bool = True):
 
 def publish_labelled(object_store: ObjectStore, folder: Path, *, labelled: bool = True) -> Settings:
     """Publish it under a product of its own; return the settings that read it."""
-    access = object_store.access
-    settings = Settings(
-        state_dir=folder, s3_endpoint=access.endpoint_url, s3_access_key=access.access_key,
-        s3_secret_key=access.secret_key, bucket=object_store.bucket,
-        product=f"labels-{secrets.token_hex(4)}",
-    )  # fmt: skip
+    settings = settings_over(object_store, folder, "labels")
     releases = open_releases(settings)
     releases.publish(
         with_tables(candidate(releases.lake), **labelled_tables(releases.lake, labelled=labelled))
