@@ -1,10 +1,13 @@
 # The commands of the README. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test soak bench lint lock stop clean
+.PHONY: help install run ui test soak bench lint docs docs-serve lock stop clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+DOCS_STAMP := .venv/.docs-installed
+# MkDocs' theme prints advice to change to another generator at every build.
+export NO_MKDOCS_2_WARNING := 1
 
 # Without bytecode every start imports from source for ever: 25 to 45 s instead of 6.
 unexport PYTHONDONTWRITEBYTECODE
@@ -46,9 +49,22 @@ lint: $(STAMP) ## Lint, types and floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock: $(STAMP) ## Resolve requirements.lock anew from pyproject.toml
+$(DOCS_STAMP): $(STAMP) infra/docs.lock
+	@index=$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true); \
+	  [ -z "$$index" ] || export UV_DEFAULT_INDEX="$$index"; \
+	  $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r infra/docs.lock
+	@touch $@
+
+docs: $(DOCS_STAMP) ## The site of docs/ into dist/site, warnings as errors
+	$(BIN)/mkdocs build --strict --quiet
+
+docs-serve: $(DOCS_STAMP) ## The site on 127.0.0.1:8000, built anew when a page changes
+	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8000
+
+lock: $(STAMP) ## Resolve the locks anew from pyproject.toml
 	$(BIN)/uv pip compile infra/bootstrap.in -o infra/bootstrap.lock --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 --quiet
 	$(BIN)/uv pip compile pyproject.toml --extra dev -o requirements.lock --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 --quiet
+	$(BIN)/uv pip compile pyproject.toml --extra docs --constraint requirements.lock -o infra/docs.lock --upgrade --generate-hashes --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11 --quiet
 
 stop: ## Stop the embedded object store
 	@$(BIN)/genept store stop

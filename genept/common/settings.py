@@ -47,59 +47,66 @@ class Settings(BaseSettings):
     s3_region: str = "us-east-1"
     """Region that requests are signed for."""
     s3_access_key: str | None = None
+    """Access key; none: as boto3 finds it."""
     s3_secret_key: SecretStr | None = None
+    """Secret key, with `s3_access_key`."""
     s3_unsigned: bool = False
-    """Read without keys, as public releases are; without `s3_endpoint`, from AWS."""
+    """Read without keys, as public releases are (docs/reading.md#without-keys); without
+    `s3_endpoint`, from AWS."""
     bucket: str = Field("lake", min_length=3, max_length=63)
+    """Bucket in the object store."""
     product: str = Field("genept", pattern=r"^[a-z0-9][a-z0-9-]*$")
+    """First segment of every key: another one is another set of releases."""
     threads: int = Field(2, ge=1)
-    """Threads, or processes, for parallel work."""
+    """Threads of text models and of the weighted sum, processes of ingest."""
     file_memory: int = Field(768 << 20, ge=64 << 20)
-    """Bytes that reading a user's file may take, and 16 times its size more."""
+    """Bytes that reading a user's file may take, and 16 times its size more
+    (docs/collections.md)."""
     file_seconds: int = Field(120, ge=1)
     """CPU seconds that reading a user's file may take, and one more for each MiB."""
     executor: Literal["in_process", "dask", "kubernetes"] = "in_process"
-    """Where steps run: in this process, or on a cluster."""
+    """Where steps run: in this process, or on a cluster (docs/scale.md)."""
     executor_config: Path | None = None
     """YAML file with the configuration of the executor; see infra/."""
     instance_config: Path | None = None
-    """dagster.yaml of the instance; none: infra/dagster.yaml (SQLite)."""
+    """dagster.yaml of the instance, such as one in Postgres (docs/deployment.md); none: SQLite."""
     lanes: int = Field(16, ge=1)
     """Steps over which a cluster distributes the shards to be embedded."""
     collections: tuple[str, ...] = ()
     """Collections to ingest, or +name beside the default; empty: the default."""
     spaces: tuple[str, ...] = ()
-    """Embed only these spaces; empty: all."""
+    """Embed only these spaces, such as ["minilm-l6-v2/name-go"]; empty: all."""
     approve: tuple[str, ...] = ()
     """Tables whose rows may be far fewer or more than in the last release."""
     restricted: Literal["keep", "leave_out", "refuse"] = "keep"
     """What a release does with collections that may not be redistributed: keep them (for
     private use), leave_out, or refuse to publish."""
     doi: str | None = Field(None, pattern=r"^10\.\d{4,9}/\S+$")
-    """DOI by which the releases are cited; none: by their address."""
+    """DOI by which the releases are cited (docs/metadata.md); none: by their address."""
     sentences_per_collection: int = Field(0, ge=0)
     """Cells or samples of each collection that get a sentence (GenePT-s); 0: none."""
     label_texts: tuple[Literal["CL", "UBERON", "MONDO"], ...] = ("CL",)
-    """Ontologies whose names, definitions and synonyms are read as texts of labels."""
+    """Ontologies whose names, definitions and synonyms are read as texts of labels
+    (docs/text_and_expression.md)."""
     openai_api_key: SecretStr | None = None
     """Key of hosted text embedders and language models."""
     openai_base_url: str | None = None
     """Service; none: OpenAI's own."""
     embedders: Path | None = None
-    """TOML file of further text embedders."""
+    """TOML file of further text embedders (docs/embedders.md)."""
     language_models: Path | None = None
-    """TOML file of further language models."""
+    """TOML file of further language models (docs/language_models.md)."""
     embedding_budget: float | None = Field(None, ge=0)
     """Upper limit of the total cost of embedding and of chats in US$; none: no limit."""
     embedding_minutes: float = Field(10.0, gt=0)
     """Minutes that a language model of this machine may embed the genes of one space, at its
-    declared speed; further genes have no vector there."""
+    declared speed; further genes have no vector there (docs/embedders.md#a-language-model)."""
     embedding_batch_api: bool = False
     """Embed, and have statements written, through the Batch API: half the price, up to a day's
     wait."""
     writers: tuple[str, ...] = ()
     """Language models that a run has write statements about every protein-coding gene; local ones
-    for `embedding_minutes` each."""
+    for `embedding_minutes` each (docs/language_models.md#descriptions-that-a-model-writes)."""
     max_genes: int | None = Field(None, ge=1)
     """Describe only this many genes, for trials; each run reports it."""
 
@@ -107,21 +114,24 @@ class Settings(BaseSettings):
     """Train and score every head and space, and drug response in four regimes: half an hour and
     more."""
     drug_structures: Path | None = None
-    """CSV file with columns drug_id, smiles; takes precedence over the sources."""
+    """CSV file with columns drug_id, smiles; takes precedence over the sources
+    (docs/drug_response.md)."""
     tasks: Path | None = None
     """TOML file of user-defined diagnosis tasks (docs/models.md)."""
     mirrors: tuple[str, ...] = ()
-    """Folders, s3://bucket/prefix or https:// addresses tried first for sources."""
+    """Folders, s3://bucket/prefix or https:// addresses tried first for sources
+    (docs/sources.md)."""
     addresses: dict[str, str] = {}
     """Address instead of the catalogue's, by source id; may be private."""
     recipes: Path | None = None
-    """TOML file with user-defined recipes, masks and spaces."""
+    """TOML file with user-defined recipes, masks and spaces (docs/recipes.md, docs/spaces.md)."""
     unattended: bool = False
-    """Nightly and weekly schedules are on unless they are switched off."""
+    """Nightly and weekly schedules are on unless they are switched off (docs/operations.md)."""
     failure_webhook: SecretStr | None = None
     """https:// (or loopback) address that is notified of every failed run."""
     ui_token: SecretStr | None = Field(None, min_length=20)
-    """Token of the UI; none: `genept ui` makes one per start."""
+    """Token of the UI; none: `genept ui` makes one per start
+    (docs/deployment.md#who-may-look)."""
     viewer_token: SecretStr | None = Field(None, min_length=20)
     """Token of the read-only UI; it does not open the other one."""
     ui_hosts: tuple[str, ...] = ()

@@ -1,0 +1,82 @@
+"""What the site's pages of reference say is what is declared."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import genept
+from genept.common import Settings
+from genept.schema.tables import TABLES
+
+PROJECT = Path(__file__).parents[1]
+SETTINGS = PROJECT / "docs" / "settings.md"
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    """The module that makes the pages, which is of no package."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "path", [str(PROJECT / "infra" / "docs"), *sys.path])
+        return import_module("reference_pages")
+
+
+def test_the_page_of_settings_is_that_of_their_declaration(reference: ModuleType) -> None:
+    page = SETTINGS.read_text("utf-8")
+    made = reference.with_settings(page)
+    if os.environ.get("GENEPT_RENEW_DOCS"):
+        SETTINGS.write_text(made, "utf-8")
+    assert page == made, "GENEPT_RENEW_DOCS=1 pytest -n 0 tests/test_docs_site.py renews it"
+
+
+def test_every_setting_says_what_it_means_and_its_pages_exist(reference: ModuleType) -> None:
+    assert not [name for name, field in Settings.model_fields.items() if not field.description]
+    named = set(reference.re.findall(r"\]\((\w+\.md)", reference.settings_table()))
+    assert len(named) > 5
+    assert not {page for page in named if not (PROJECT / "docs" / page).exists()}
+
+
+def test_every_table_and_column_has_its_place(reference: ModuleType) -> None:
+    pages = reference.table_pages()
+    for table in TABLES.values():
+        page = pages[f"reference/tables/{table.group}.md"]
+        _, _, section = page.partition(f"## {table.name}\n")
+        section = section.partition("\n## ")[0]
+        assert table.meaning in section
+        assert [c.name for c in table.columns if f"| `{c.name}` |" not in section] == []
+    assert "[genes](nomenclature.md#genes)" in pages["reference/tables/text.md"]
+
+
+def test_every_command_and_option_has_its_place(reference: ModuleType) -> None:
+    pages = reference.command_pages()
+    assert {"demo", "run", "genes", "release"} <= {Path(page).stem for page in pages}
+    release = pages["reference/cli/release.md"]
+    assert "## genept release rollback" in release
+    assert "| `--reason` |" in release
+    listed = pages["reference/cli/index.md"]
+    assert not [page for page in pages if Path(page).name not in listed and "index" not in page]
+
+
+def test_what_packages_offer_is_described_once(reference: ModuleType) -> None:
+    pages = reference.api_pages()
+    entries = [
+        line.removeprefix("::: ")
+        for page in pages.values()
+        for line in page.splitlines()
+        if line.startswith("::: ")
+    ]
+    assert len(entries) == len(set(entries)) > 500
+    assert all(f"::: {getattr(genept, name).__module__}.{name}" in pages["reference/api/genept.md"]
+               for name in genept.__all__)  # fmt: skip
+    for entry in ("genept.text.embedders.Space", "genept.storage.lake.Lake"):
+        package = ".".join(entry.split(".")[:2])
+        assert f"::: {entry}\n" in pages[f"reference/api/{package}.md"]
+
+
+def test_words_of_a_cell_stay_as_they_are(reference: ModuleType) -> None:
+    assert reference.text("a | b <c> `d_e` *f*") == r"a \| b \<c> `d_e` \*f\*"
