@@ -5,24 +5,24 @@ a gene with itself, contradictions and repetitions are marked. How labels are sp
 in `genept.benchmarks.gene_tasks` and `pair_tasks`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import polars as pl
 
+from genept.benchmarks.pairs import direction_pairs, fate_of, gene_pairs
 from genept.datasources import (
     ELECTRONIC,
     FOLD_SOURCES,
-    NESTED_PAIRS,
     NESTED_SOURCE,
+    SCREENS_SOURCE,
     fold_files,
     label_files,
     labelled,
-    paired,
+    perturbation_files,
     read_fold_labels,
-    read_nested_pairs,
 )
-from genept.datasources.download import AvailableFile, available_files
+from genept.datasources.download import Archives, AvailableFile, available_files
 from genept.nomenclature import Nomenclature
 from genept.schema.tables import TABLES
 from genept.storage import Lake, NewPart, Origin, Part
@@ -38,7 +38,9 @@ _CODE: Final = (
     "genept.datasources.fold_labels",
     "genept.datasources.gene_labels",
     "genept.datasources.nested_folds",
+    "genept.datasources.perturbation_labels",
     "genept.benchmarks.label_tables",
+    "genept.benchmarks.pairs.pair_labels",
     "genept.nomenclature",
     "genept.schema.tables",
     "genept.text.knowledge",
@@ -65,8 +67,8 @@ def build_labels(
     Returns
     -------
     list of Part
-        Parts of the two tables. Of `gene_properties` one part for each file of terms with folds:
-        what may not be passed on is a part of its own.
+        Parts of the two tables. Terms with folds, and directions of effects, have a part for each
+        file: what may not be passed on is a part of its own.
 
     Raises
     ------
@@ -105,6 +107,28 @@ def build_labels(
             ]
 
         parts += lake.build(f"benchmarks/labels/{file.id}", of_file, folded)
+    return parts + _directions(lake, archives, genes, nomenclature)
+
+
+def _directions(
+    lake: Lake, archives: Archives, genes: Part, nomenclature: Callable[[], Nomenclature]
+) -> list[Part]:
+    """Parts of table `gene_pairs`: directions of effects, of the cell lines that are available."""
+    found = [(line, file) for (line, asked), file in perturbation_files(archives).items()
+             if asked == "dir"]  # fmt: skip
+    parts: list[Part] = []
+    for number, (line, file) in enumerate(found, start=1):
+        source = archives.catalogue.sources[SCREENS_SOURCE]
+        settings = {"redistributable": source.redistributable, "source": file.id}
+        origin = Origin(_CODE, {file.id: file.sha256, "genes": genes.sha256}, settings)
+
+        def directed(
+            line: str = line, file: AvailableFile = file, number: int = number
+        ) -> list[NewPart]:
+            rows = direction_pairs(line, file, nomenclature())
+            return [NewPart("gene_pairs", rows, number=number)]
+
+        parts += lake.build(f"benchmarks/labels/{file.id}", origin, directed)
     return parts
 
 
@@ -130,7 +154,7 @@ def fold_properties(file: AvailableFile, nomenclature: Nomenclature) -> pl.DataF
         pl.col("position").cast(pl.Int64), task=pl.lit(FOLD_SOURCES[file.id])
     )
     left_out = {"without_gene": pl.col("ensembl_gene_id").is_null()}
-    fate = _fate(left_out, ["label", "ensembl_gene_id"], pl.col("is_member"))
+    fate = fate_of(left_out, ["label", "ensembl_gene_id"], pl.col("is_member"))
     return named.with_columns(fate=fate).select(_COLUMNS)
 
 
@@ -141,58 +165,13 @@ def gene_properties(files: Mapping[str, AvailableFile], nomenclature: Nomenclatu
     mapped = nomenclature.map(read["input_id"].to_list()).rows
     named = read.with_columns(mapped["ensembl_gene_id"], mapped["outcome"])
     left_out = {"without_gene": pl.col("ensembl_gene_id").is_null()}
-    return _without_splits(named.with_columns(fate=_fate(left_out, ["task", "ensembl_gene_id"])))
+    return _without_splits(named.with_columns(fate=fate_of(left_out, ["task", "ensembl_gene_id"])))
 
 
 def _without_splits(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows of table `gene_properties` whose publisher split nothing, and names members alone."""
     nothing = {"split": pl.lit(None, pl.String), "is_member": pl.lit(None, pl.Boolean)}
     return rows.with_columns(**nothing).select(_COLUMNS)
-
-
-def _fate(
-    left_out: Mapping[str, pl.Expr],
-    labelled_by: Sequence[str | pl.Expr],
-    label: pl.Expr = pl.col("label"),  # noqa: B008 - an expression is immutable
-) -> pl.Expr:
-    """The first reason to leave a row out that holds, or that its label is known; else scored."""
-    reasons = {
-        **left_out,
-        "conflicting": label.n_unique().over(labelled_by) > 1,
-        "duplicate": pl.int_range(pl.len()).over(labelled_by) > 0,
-    }
-    chosen = [pl.when(holds).then(pl.lit(reason)) for reason, holds in reasons.items()]
-    return pl.coalesce(*chosen, pl.lit("scored"))
-
-
-def gene_pairs(files: Mapping[str, AvailableFile], nomenclature: Nomenclature) -> pl.DataFrame:
-    """Rows of table `gene_pairs`, from the files that are there."""
-    columns = ("task", "split", "position", "input_a", "input_b", "label")
-    schema = dict.fromkeys(columns, pl.String) | {"position": pl.Int64, "label": pl.Int64}
-    rows = [*paired(files), *_nested(files.get(NESTED_SOURCE))]
-    read = pl.DataFrame(rows, schema=schema, orient="row")
-    genes = nomenclature.map(pl.concat([read["input_a"], read["input_b"]]).unique().to_list()).rows
-    meaning = dict(zip(genes["input_id"], genes["ensembl_gene_id"], strict=True))
-    named = read.with_columns(
-        pl.col(f"input_{side}")
-        .replace_strict(meaning, default=None, return_dtype=pl.String)
-        .alias(f"gene_{side}")
-        for side in "ab"
-    )
-    ends = pl.min_horizontal("gene_a", "gene_b"), pl.max_horizontal("gene_a", "gene_b")
-    left_out = {
-        "without_gene": pl.col("gene_a").is_null() | pl.col("gene_b").is_null(),
-        "self_pair": pl.col("gene_a") == pl.col("gene_b"),
-    }
-    return named.with_columns(fate=_fate(left_out, ["task", "split", *ends]))
-
-
-def _nested(file: AvailableFile | None) -> Iterator[tuple[str, str, int, str, str, int]]:
-    """Pairs with nested folds; the split is the role of the pair in every outer fold."""
-    if file is None:
-        return
-    for position, pair in enumerate(read_nested_pairs(file.opener, file.path.name)):
-        yield NESTED_PAIRS, pair.roles, position, pair.first, pair.second, pair.label
 
 
 def term_members(

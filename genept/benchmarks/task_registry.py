@@ -12,7 +12,13 @@ from typing import Any, Final
 from genept.benchmarks.classifiers import LOGISTIC
 from genept.benchmarks.gene_tasks import KindTask, PropertyTask
 from genept.benchmarks.pairs import DISJOINT, InteractionTask, PairTask
-from genept.benchmarks.split_tasks import NESTED, SINCE, DatedTermsTask, NestedPairTask
+from genept.benchmarks.split_tasks import (
+    NESTED,
+    SINCE,
+    DatedTermsTask,
+    EffectDirectionTask,
+    NestedPairTask,
+)
 from genept.benchmarks.task_base import Task
 from genept.benchmarks.terms import FoldsTask, MembershipTask
 from genept.common import Plugin, SourceError, console, plugins_of
@@ -34,6 +40,9 @@ KINDS: Final[Mapping[str, Callable[..., Task]]] = {
         clean=NESTED,
         model=f"{LOGISTIC}:product",
         draws=1,
+    ),
+    "direction": partial(
+        EffectDirectionTask, metrics=("auroc",), clean=DISJOINT, model=f"{LOGISTIC}:concatenation"
     ),
     "interaction": partial(
         InteractionTask,

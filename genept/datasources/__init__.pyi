@@ -42,6 +42,7 @@ from .gene_labels import GENE_PAIRS as GENE_PAIRS
 from .gene_labels import LIGAND_RECEPTOR as LIGAND_RECEPTOR
 from .gene_labels import MEMBERS as MEMBERS
 from .gene_labels import PROTEIN_PAIRS as PROTEIN_PAIRS
+from .gene_labels import Paired as Paired
 from .gene_labels import label_files as label_files
 from .gene_labels import labelled as labelled
 from .gene_labels import paired as paired

@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from genept.benchmarks.label_tables import fates, gene_pairs, gene_properties
+from genept.benchmarks.label_tables import fates, gene_properties
+from genept.benchmarks.pairs.pair_labels import gene_pairs
 from genept.common.errors import SourceError
 from genept.datasources.download.archives import AvailableFile
 from genept.datasources.download.streams import open_bytes

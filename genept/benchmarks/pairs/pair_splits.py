@@ -65,7 +65,20 @@ def drawn_pairs(partners: pl.DataFrame, known: pl.DataFrame, seed: int) -> pl.Da
 
 
 def gene_disjoint(rows: pl.DataFrame, seed: int) -> Halves:
-    """Training pairs, and those of a fifth of the genes; pairs across the two are left out."""
+    """Training pairs, and those of a fifth of the genes; pairs across the two are left out.
+
+    Parameters
+    ----------
+    rows
+        Rows of table `gene_pairs`; those that are not scored take no part.
+    seed
+        Of the genes that are drawn.
+
+    Returns
+    -------
+    tuple of pl.DataFrame
+        Training pairs; test pairs, each ordered pair once.
+    """
     scored = rows.filter(fate="scored")
     genes = pl.concat([scored["gene_a"], scored["gene_b"]]).unique().sort().to_numpy().astype(str)
     drawn = np.random.default_rng(seed).permutation(genes)[: round(0.2 * len(genes))]

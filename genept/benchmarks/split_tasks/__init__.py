@@ -1,4 +1,4 @@
-"""Tasks on genes with splits of a kind of their own: nested folds of pairs, and time.
+"""Tasks on genes with splits of a kind of their own: nested folds of pairs, cell lines, time.
 
 Other tasks are in `genept.benchmarks`; which tasks there are, in `genept.benchmarks.task_registry`.
 """

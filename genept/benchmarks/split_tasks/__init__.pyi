@@ -4,3 +4,4 @@ from .dated_terms import SINCE as SINCE
 from .dated_terms import DatedTermsTask as DatedTermsTask
 from .nested_pairs import NESTED as NESTED
 from .nested_pairs import NestedPairTask as NestedPairTask
+from .perturbation_direction import EffectDirectionTask as EffectDirectionTask
