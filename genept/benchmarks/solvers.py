@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.sparse import csr_array
 from scipy.special import expit
 
@@ -140,6 +139,10 @@ def turned(products: NDArray[Any], c: float) -> tuple[NDArray[np.float32], Float
 
 
 def _minimum(objective: Callable[[Floats], tuple[float, Floats]], start: Floats) -> Floats:
+    from scipy.optimize import (
+        minimize,  # half a second, which commands that fit nothing need not pay
+    )
+
     solution = minimize(
         objective,
         start,
