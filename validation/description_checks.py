@@ -41,15 +41,15 @@ def undescribed_groups(
                 findings.append(f"{part.partition[0]}: has descriptions and no labels")
             continue
         columns = [*KEY, "n_observations"]
-        found = (
+        paragraphs = (
             lake.read(stored).filter(kind="paragraph").select(columns)
             if stored is not None
             else expected.clear().cast({"n_observations": pl.Int64})
         )  # fmt: skip
         sizes = expected.cast({"n_observations": pl.Int64}).select(columns)
         for what, odd in (
-            ("groups without a paragraph", sizes.join(found, on=columns, how="anti")),
-            ("paragraphs of no group", found.join(sizes, on=columns, how="anti")),
+            ("groups without a paragraph", sizes.join(paragraphs, on=columns, how="anti")),
+            ("paragraphs of no group", paragraphs.join(sizes, on=columns, how="anti")),
         ):
             if odd.height:
                 first = odd.sort(columns).row(0)

@@ -114,10 +114,10 @@ def _directions(
     lake: Lake, archives: Archives, genes: Part, nomenclature: Callable[[], Nomenclature]
 ) -> list[Part]:
     """Parts of table `gene_pairs`: directions of effects, of the cell lines that are available."""
-    found = [(line, file) for (line, asked), file in perturbation_files(archives).items()
+    of_lines = [(line, file) for (line, asked), file in perturbation_files(archives).items()
              if asked == "dir"]  # fmt: skip
     parts: list[Part] = []
-    for number, (line, file) in enumerate(found, start=1):
+    for number, (line, file) in enumerate(of_lines, start=1):
         source = archives.catalogue.sources[SCREENS_SOURCE]
         settings = {"redistributable": source.redistributable, "source": file.id}
         origin = Origin(_CODE, {file.id: file.sha256, "genes": genes.sha256}, settings)

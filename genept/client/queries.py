@@ -145,9 +145,9 @@ def sql_questions(code: Snippets) -> dict[str, str]:
     dict of str to str
         A query by its question.
     """
-    found: dict[str, str] = {}
+    questions: dict[str, str] = {}
     if space := code.space():
-        found |= code.filled("sql", space=space, gene=code.gene(space))
+        questions |= code.filled("sql", space=space, gene=code.gene(space))
     if responses := code.manifest.tables["drug_responses"].files:
-        found |= code.filled("sql_screen", screen=responses[0].partition[0])
-    return {question: query.strip() for question, query in found.items()}
+        questions |= code.filled("sql_screen", screen=responses[0].partition[0])
+    return {question: query.strip() for question, query in questions.items()}

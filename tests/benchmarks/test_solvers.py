@@ -39,7 +39,7 @@ def test_turned_columns_have_the_same_optimum_in_a_fraction_of_the_steps():
     mixed = (apart @ np.linalg.qr(rng.normal(size=(40, 40)))[0]).astype(np.float32)
     mixed -= mixed.mean(axis=0)
     basis, penalty = turned(mixed.T @ mixed, 1.0)
-    found, steps = [], []
+    margins, steps = [], []
     for rows, weight in ((of_matrix(mixed), 1.0), (of_matrix(mixed @ basis), penalty)):
         counted = []
 
@@ -49,9 +49,9 @@ def test_turned_columns_have_the_same_optimum_in_a_fraction_of_the_steps():
 
         watched = replace(rows, forward=forward)
         weights = binary_weights(watched, label, 1.0, penalty=weight)
-        found.append(rows.forward(weights[:-1]) + weights[-1])
+        margins.append(rows.forward(weights[:-1]) + weights[-1])
         steps.append(len(counted))
-    assert found[1] == pytest.approx(found[0], abs=0.1)
+    assert margins[1] == pytest.approx(margins[0], abs=0.1)
     assert steps[1] < steps[0] / 3
 
 

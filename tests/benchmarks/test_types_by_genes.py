@@ -86,10 +86,10 @@ def test_planted_types_are_found_and_controls_are_not(planted):
     lineage = dict(scores.filter(metric=LINEAGE).select("representation", "value").rows())
     assert all(by_name[shown] <= lineage[shown] + 1e-9 for shown in lineage)
     assert scores.filter(~pl.col("is_control"))["representation"].unique().to_list() == [name]
-    found = dict(apart.select("other", "ci_low").rows())
-    assert set(found) == set(by_name) - {name}
-    assert found[RANDOM_CONTROL] > 0
-    assert found[f"{MINILM.id}@shuffled:genes"] > 0
+    lower_ends = dict(apart.select("other", "ci_low").rows())
+    assert set(lower_ends) == set(by_name) - {name}
+    assert lower_ends[RANDOM_CONTROL] > 0
+    assert lower_ends[f"{MINILM.id}@shuffled:genes"] > 0
 
 
 def test_without_a_model_there_is_nothing(planted):

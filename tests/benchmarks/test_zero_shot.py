@@ -47,9 +47,9 @@ def scores(views, embed) -> dict[tuple[str, str], float]:
 
 def test_the_nearest_name_is_the_type_and_dealt_names_are_at_chance() -> None:
     views, embed = planted()
-    found = scores(views, embed)
-    assert found[NAME, "macro_f1"] > 0.95
-    assert found[f"{NAME}@permuted-labels", "accuracy"] == pytest.approx(1 / len(TYPES))
+    scored = scores(views, embed)
+    assert scored[NAME, "macro_f1"] > 0.95
+    assert scored[f"{NAME}@permuted-labels", "accuracy"] == pytest.approx(1 / len(TYPES))
 
 
 def test_intervals_are_over_groups() -> None:

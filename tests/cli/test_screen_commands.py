@@ -101,14 +101,14 @@ def test_a_damaged_file_is_refused_and_nothing_is_stored(product, object_store) 
 def test_a_users_screen_that_is_refused_later_is_left_out_by_name(monkeypatch) -> None:
     write_single_cells(Path("mine.h5ad"), planted_folds(2))
     run("add", "mine.h5ad", "--id", "mine", "--cell-line", "K562", "--yes")
-    said: list[str] = []
+    messages: list[str] = []
 
     def refuse(*_, **__):
         raise SourceError("mine.h5ad: took too long")
 
     monkeypatch.setattr("genept.perturbations.measured_tables.measure_screen", refuse)
-    assert parts_of(Platform(Settings()), said.append) == []
-    (line,) = said
+    assert parts_of(Platform(Settings()), messages.append) == []
+    (line,) = messages
     assert "screen mine is left out: mine.h5ad: took too long" in line
     assert "`genept perturbations remove mine`" in line
 

@@ -135,8 +135,8 @@ def test_vectors_of_one_space_are_arrays_and_of_several_dimensions_lists(
     assert every.schema["embedding"] == pl.List(pl.Float32)
     assert every["space"].to_list() == ["m/x"] * 3 + ["n/x"] * 3
     assert every["embedding"].list.len().to_list() == [4] * 3 + [3] * 3
-    one = load_table("gene_embeddings", settings=settings).filter(pl.col("space") == "n/x")
-    assert one.collect()["embedding"].to_list() == rows["embedding"].to_list()
+    of_space = load_table("gene_embeddings", settings=settings).filter(pl.col("space") == "n/x")
+    assert of_space.collect()["embedding"].to_list() == rows["embedding"].to_list()
 
 
 def test_a_table_without_rows_is_an_empty_frame_with_its_columns(settings: Settings) -> None:

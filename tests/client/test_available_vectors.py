@@ -25,11 +25,11 @@ def test_a_space_that_cannot_be_made_is_left_out_with_the_reason(
     monkeypatch.setattr(
         Platform, "unavailable", lambda _, space: "no source" if "network" in space.id else None
     )
-    said: list[str] = []
+    messages: list[str] = []
     wanted = ("lsa-384/name-ncbi-go", "go-200/co-annotation", "network-200/interactions")
     vectors = platform.available_vectors(
-        wanted, StoredTable.of("gene_descriptions", []), said.append
+        wanted, StoredTable.of("gene_descriptions", []), messages.append
     )
     assert vectors == {"lsa-384/name-ncbi-go": made}
-    (line,) = said
+    (line,) = messages
     assert line.startswith("space go-200/co-annotation is left out: 0 genes that share 0 terms")

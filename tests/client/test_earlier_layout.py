@@ -138,14 +138,14 @@ def test_both_are_read_alike(
 def test_they_differ_in_what_they_state_and_in_no_value(
     settings: Settings, two: tuple[Manifest, Manifest]
 ) -> None:
-    found = differences(open_releases(settings).files, *two)
-    assert found.tables[VECTORS.name].columns_retyped == ("embedding",)
-    assert {drift.table for drift in found.vectors} == {
+    changes = differences(open_releases(settings).files, *two)
+    assert changes.tables[VECTORS.name].columns_retyped == ("embedding",)
+    assert {drift.table for drift in changes.vectors} == {
         "gene_embeddings",
         "cell_embeddings",
         "sample_embeddings",
     }
-    for drift in found.vectors:
+    for drift in changes.vectors:
         assert (drift.added, drift.removed, drift.worst) == (0, 0, ())
         assert drift.compared
 

@@ -61,13 +61,13 @@ def test_a_file_has_expression_labels_and_vectors(
 def test_what_the_schema_asks_for_is_there_or_named(settings: Settings) -> None:
     without = export_collection(COLLECTION, settings=settings, spaces=[])
     assert not without.data.obsm
-    assert any(said.startswith("assay of") for said in without.lacking) == (
+    assert any(reason.startswith("assay of") for reason in without.lacking) == (
         "unknown" in set(without.data.obs["assay_ontology_term_id"])
     )
     given = export_collection(
         COLLECTION, settings=settings, spaces=[], assay="EFO:0009922", disease="PATO:0000461"
     )
-    assert not [said for said in given.lacking if said.startswith(("assay", "disease"))]
+    assert not [reason for reason in given.lacking if reason.startswith(("assay", "disease"))]
     obs = given.data.obs
     assert set(obs["donor_id"]) == {"unknown"}, "a group is no donor"
     assert not obs["is_primary_data"].any()

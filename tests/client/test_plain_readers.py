@@ -104,9 +104,9 @@ def opening(releases: Releases, manifest: Manifest) -> list[str]:
     text = opening_statements(Snippets(releases.files, manifest))
     text = text.replace("KEY_ID '…'", f"KEY_ID '{access.access_key}'")
     statements = text.replace("SECRET '…'", f"SECRET '{access.secret_key}'").split(";")
-    found = [statement.strip() for statement in statements if statement.strip()]
-    assert len(found) == 2
-    return found
+    matches = [statement.strip() for statement in statements if statement.strip()]
+    assert len(matches) == 2
+    return matches
 
 
 @pytest.mark.parametrize("ask", [in_python, in_shell])

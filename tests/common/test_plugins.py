@@ -180,8 +180,8 @@ def test_a_faulty_task_is_left_out_and_named_once(installed, capsys, source, why
     installed(*broken(source))
     assert list(all_tasks()) == usual
     assert list(all_tasks()) == usual
-    said = " ".join(capsys.readouterr().err.split())
-    assert said.count("genept-broken 1.0 adds 'broken-task' to genept.tasks, which " + why) == 1
+    warning = " ".join(capsys.readouterr().err.split())
+    assert warning.count("genept-broken 1.0 adds 'broken-task' to genept.tasks, which " + why) == 1
 
 
 def test_the_command_line_finds_them_and_survives_a_faulty_one(tmp_path):

@@ -60,13 +60,13 @@ def test_groups_are_a_source_where_a_screen_needs_them(tmp_path: Path) -> None:
     folder = tmp_path / "mirror"
     (folder / "hgnc").mkdir(parents=True)
     (folder / "hgnc" / "hgnc_complete_set.txt").write_text(f"{HEAD}\n")
-    found = archives(tmp_path / "a", folder)
-    assert gene_group_file(found).id == "hgnc-complete-set"
-    assert screen_sources(found) == []
+    available = archives(tmp_path / "a", folder)
+    assert gene_group_file(available).id == "hgnc-complete-set"
+    assert screen_sources(available) == []
     (folder / "perturbqa").mkdir()
     (folder / "perturbqa" / "k562-de.csv.gz").write_text("pert,gene,label,split\nA,B,1,train\n")
-    found = archives(tmp_path / "b", folder)
-    assert screen_sources(found) == ["perturbqa:k562-de", "hgnc-complete-set"]
+    available = archives(tmp_path / "b", folder)
+    assert screen_sources(available) == ["perturbqa:k562-de", "hgnc-complete-set"]
 
 
 def test_without_the_complete_set_there_are_no_groups(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ def test_every_head_finds_a_type_by_another_phrasing(head) -> None:
     fitted = fit_text_map(directions[::2], labels[::2], TYPES, texts, head=head)
     asked = unit_rows_of(texts + 0.1 * np.random.default_rng(1).normal(size=texts.shape))
     scores = fitted.read(directions[1::2], asked)
-    found = np.argsort(-scores, axis=0, kind="stable")[:5]
-    assert (codes[1::2][found] == np.arange(4)).mean() > 0.9
+    nearest = np.argsort(-scores, axis=0, kind="stable")[:5]
+    assert (codes[1::2][nearest] == np.arange(4)).mean() > 0.9
     dealt = fit_text_map(
         directions[::2], np.random.default_rng(0).permutation(labels[::2]), TYPES, texts, head=head
     )
@@ -40,8 +40,8 @@ def test_a_text_between_two_types_finds_both_and_no_other() -> None:
     between = unit_rows_of(texts[[1]] + texts[[2]])
     assert_allclose(fitted.shares_of(between).sum(), 1)
     assert fitted.shares_of(between)[0, [1, 2]].min() > 0.3
-    found = np.argsort(-fitted.read(directions, between)[:, 0], kind="stable")[:20]
-    assert set(codes[found]) == {1, 2}
+    nearest = np.argsort(-fitted.read(directions, between)[:, 0], kind="stable")[:20]
+    assert set(codes[nearest]) == {1, 2}
 
 
 def test_probabilities_sum_to_one_and_rare_types_weigh_as_much() -> None:

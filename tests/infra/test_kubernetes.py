@@ -90,7 +90,7 @@ def test_nothing_runs_as_root_and_viewers_are_read_only(values: dict[str, Any]) 
 def manifests() -> dict[str, dict[str, Any]]:
     """The Prefect manifests, by kind and name."""
     documents = yaml.safe_load_all((VALUES.parent / "prefect.yaml").read_text())
-    return {f"{one['kind']}/{one['metadata']['name']}": one for one in documents}
+    return {f"{item['kind']}/{item['metadata']['name']}": item for item in documents}
 
 
 MODELS = {
@@ -126,10 +126,12 @@ def test_prefect_requires_a_key_and_a_worker_runs_the_flows(
         commands[name] = container["command"]
         secrets = [source["secretRef"]["name"] for source in container["envFrom"][-1:]]
         assert secrets == ["genept-prefect"]
-        variables = [one["name"] for one in container["env"]]
+        variables = [item["name"] for item in container["env"]]
         prefect_names = [variable for variable in variables if variable.startswith("PREFECT_")]
-        assert not [one for one in prefect_names if not hasattr(prefect.settings, one)], "unknown"
-        assert not [one for one in container["env"] if "AUTH" in one["name"]]
+        assert not [name for name in prefect_names if not hasattr(prefect.settings, name)], (
+            "unknown"
+        )
+        assert not [item for item in container["env"] if "AUTH" in item["name"]]
     assert commands["genept-prefect"][:3] == ["prefect", "server", "start"]
     assert commands["genept-worker"] == ["genept", "worker"]
     (deployment,) = values["dagster-user-deployments"]["deployments"]

@@ -73,11 +73,11 @@ def test_splitting_loses_nothing_but_separators(text: str) -> None:
 @given(st.text(alphabet="AKT123-/ ,()amut", max_size=25))
 def test_any_token_has_a_meaning_with_evidence(text: str) -> None:
     nomenclature = Nomenclature.of(reference_of(gene(1, "AKT1"), gene(2, "AKT2")))
-    for token, found in map_targets(split_targets(text), nomenclature).items():
-        assert found.token == token
-        assert found.evidence
-        assert (found.outcome == "gene") <= (len(found.members) == 1)
-        assert (found.group is None) == (found.outcome in ("gene", "unknown"))
+    for token, target in map_targets(split_targets(text), nomenclature).items():
+        assert target.token == token
+        assert target.evidence
+        assert (target.outcome == "gene") <= (len(target.members) == 1)
+        assert (target.group is None) == (target.outcome in ("gene", "unknown"))
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_any_token_has_a_meaning_with_evidence(text: str) -> None:
 def test_a_token_is_a_gene_a_group_or_unknown(
     small: Nomenclature, token: str, outcome: str, genes: list[str], evidence: str
 ) -> None:
-    found = meaning(token, small)
-    assert (found.outcome, symbols(found), found.evidence) == (outcome, genes, evidence)
+    target = meaning(token, small)
+    assert (target.outcome, symbols(target), target.evidence) == (outcome, genes, evidence)
 
 
 def test_a_declared_name_decides_where_the_nomenclature_would_take_another_gene(
@@ -136,8 +136,9 @@ def test_a_declared_name_decides_where_the_nomenclature_would_take_another_gene(
 def test_every_synonym_of_a_target_has_the_same_gene(small: Nomenclature) -> None:
     """A drug's target must not be in two folds under two names."""
     spellings = ("MEK1", "MAP2K1", "mek1", "MEK-1", "MKK1", "MEK1 inhibitor", "MAPKK (MEK1)")
-    found = map_targets(spellings, small)
-    assert {of.members[0][1] for of in found.values()} == {small.map_name("MAP2K1").ensembl_gene_id}
+    target = map_targets(spellings, small)
+    meanings = {of.members[0][1] for of in target.values()}
+    assert meanings == {small.map_name("MAP2K1").ensembl_gene_id}
     kinase = Nomenclature.of(reference_of(gene(1, "PIK3CA")))
     greek, latin, hyphen = map_targets(["PI3Kα", "PI3Kalpha", "PI3K-alpha"], kinase).values()
     assert greek.members == latin.members == hyphen.members
@@ -189,16 +190,16 @@ def test_every_target_of_our_table_is_an_approved_symbol_or_a_declared_group(
     real: Nomenclature,
 ) -> None:
     for row in read_drug_facts():
-        for token, found in map_targets(split_targets(row.targets), real).items():
-            assert found.evidence == "approved symbol" or found.group == token, (row.name, found)
+        for token, target in map_targets(split_targets(row.targets), real).items():
+            assert target.evidence == "approved symbol" or target.group == token, (row.name, target)
 
 
 @pytest.mark.index
 def test_synonyms_have_the_same_gene_in_the_real_nomenclature(real: Nomenclature) -> None:
     targets = declared_targets()
     for symbol, names in targets.aliases.items():
-        found = map_targets([symbol, *names], real)
-        assert len({of.members for of in found.values()}) == 1, found
+        target = map_targets([symbol, *names], real)
+        assert len({of.members for of in target.values()}) == 1, target
 
 
 @pytest.mark.index
@@ -210,12 +211,12 @@ def test_every_token_of_the_mirror_has_an_outcome(real: Nomenclature, tmp_path: 
     assert file is not None
     texts = [row.targets for row in read_compounds(file.opener, file.path.name)]
     assert len({piece.strip() for text in texts for piece in text.split(",")} - {""}) == 381
-    found = map_targets((token for text in texts for token in split_targets(text)), real)
-    counts = {of.outcome: 0 for of in found.values()}
-    for of in found.values():
+    target = map_targets((token for text in texts for token in split_targets(text)), real)
+    counts = {of.outcome: 0 for of in target.values()}
+    for of in target.values():
         counts[of.outcome] += 1
     assert counts == {"gene": 290, "family": 50, "process": 26, "complex": 12, "unknown": 2}
-    assert {of.token for of in found.values() if of.outcome == "unknown"} == {
+    assert {of.token for of in target.values() if of.outcome == "unknown"} == {
         "others",
         "not defined",
     }
@@ -231,8 +232,8 @@ def test_every_token_of_the_mirror_has_an_outcome(real: Nomenclature, tmp_path: 
         "P53 Mut specific": ["TP53"],
         "MRCKB_HUMAN": ["CDC42BPB"],
     }
-    assert {token: symbols(found[token]) for token in expected} == expected
-    for of in found.values():
+    assert {token: symbols(target[token]) for token in expected} == expected
+    for of in target.values():
         for symbol, id_ in of.members:
             known = real.map_name(symbol)
             assert (known.outcome, known.ensembl_gene_id) == ("exact", id_), of

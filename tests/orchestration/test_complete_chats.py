@@ -117,7 +117,7 @@ def test_a_step_links_to_its_flow_run_which_shows_what_was_spent(step, service, 
         "dollars": pytest.approx(dollars),
         "under way": 0,
     }
-    limits = {one["name"]: one for one in server.post("v2/concurrency_limits/filter")}
+    limits = {limit["name"]: limit for limit in server.post("v2/concurrency_limits/filter")}
     assert limits["loopback-requests"]["slot_decay_per_second"] == pytest.approx(450 / 60)
     payments = all_payments(step.store, step.product)
     assert {payment.run_id for payment in payments} == {run_id}

@@ -130,7 +130,7 @@ def test_a_step_links_to_its_flow_run_which_shows_what_was_spent(step, server):
         "dollars": pytest.approx(6 * N_TEXTS / 1e6),
         "under way": 0,
     }
-    limits = {one["name"]: one for one in server.post("v2/concurrency_limits/filter")}
+    limits = {limit["name"]: limit for limit in server.post("v2/concurrency_limits/filter")}
     assert limits["loopback-tokens"]["slot_decay_per_second"] == pytest.approx(900_000 / 60)
     assert limits["loopback-requests"]["limit"] == 300
 
@@ -172,7 +172,7 @@ pace.adapt(RateLimits(requests=30, tokens=1_000_000))
 
 def test_requests_are_paced_by_limits_of_the_server_which_the_service_may_lower(server):
     def limits():
-        return {one["name"]: one for one in server.post("v2/concurrency_limits/filter")}
+        return {limit["name"]: limit for limit in server.post("v2/concurrency_limits/filter")}
 
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), **server.environment}
     paced = subprocess.run(

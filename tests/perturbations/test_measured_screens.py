@@ -245,9 +245,9 @@ def test_a_file_of_the_catalogue_becomes_scores_and_predictions(lake, genes, tmp
     sides, strengths = (vectors[:100] @ rng.standard_normal((8, N_GENES)) for _ in range(2))
     folds = np.sign(sides) * np.maximum(strengths, 0)
     write_pseudobulk(mirror / "replogle" / "rpe1_normalized_bulk_01.h5ad", folds)
-    found = archives(tmp_path, mirror)
-    assert screen_sources(found) == ["replogle-rpe1"]
-    inputs = screen_inputs(found, [])
+    available = archives(tmp_path, mirror)
+    assert screen_sources(available) == ["replogle-rpe1"]
+    inputs = screen_inputs(available, [])
     say: list[str] = []
 
     def build() -> list[Part]:

@@ -67,18 +67,18 @@ def scores(rows: pl.DataFrame, *others: pl.DataFrame) -> dict[tuple[str, str, st
 
 
 def test_signal_is_found_and_controls_have_none() -> None:
-    found = scores(planted())
+    scored = scores(planted())
     for question in ("de", "dir"):
-        row = found[question, "authors", TEXT]
+        row = scored[question, "authors", TEXT]
         assert row["ci_low"] < row["value"] < row["ci_high"]
         assert row["value"] > 0.75
         assert row["difference_low"] > 0.1
         assert not row["is_control"]
         for control in ("gene-mean", "shuffled", "random", NAME):
-            beside = found[question, "authors", control]
+            beside = scored[question, "authors", control]
             assert beside["is_control"]
             assert abs(beside["value"] - 0.5) < 0.08
-        constant = found[question, "authors", "gene-mean"]
+        constant = scored[question, "authors", "gene-mean"]
         assert constant["value"] == constant["ci_low"] == constant["ci_high"] == 0.5
 
 
@@ -102,8 +102,8 @@ def test_the_same_seed_gives_the_same_scores() -> None:
 def test_another_line_is_trained_on_without_the_tested_perturbations() -> None:
     rows = planted()
     other = rows.with_columns(screen=pl.lit("s-b"), split=pl.lit("train"))
-    found = scores(rows, other)
-    assert found["dir", "cross-line", TEXT]["value"] > 0.7
+    scored = scores(rows, other)
+    assert scored["dir", "cross-line", TEXT]["value"] > 0.7
     only_tested = other.filter(
         pl.col("perturbed_gene").is_in(rows.filter(split="test")["perturbed_gene"].implode())
     )
@@ -119,8 +119,8 @@ def test_the_family_split_trains_without_paralogues() -> None:
     rows = planted().with_columns(
         perturbed_input=pl.concat_str(pl.lit("FAM"), pl.col("perturbed_input").str.slice(1))
     )
-    found = scores(rows)  # every training perturbation is a relative
-    assert not any(split == "families" for _, split, _ in found)
+    scored = scores(rows)  # every training perturbation is a relative
+    assert not any(split == "families" for _, split, _ in scored)
 
 
 @pytest.mark.parametrize("n_test", [0, 1])
@@ -137,8 +137,8 @@ def test_a_screen_with_too_few_test_perturbations_has_no_scores(n_test: int) -> 
 def test_a_question_without_genes_of_both_classes_has_no_scores() -> None:
     same = planted().with_columns(differential=pl.lit(value=False), direction=pl.lit("up"))
     assert score_screen(same, [], spaces(), {}).is_empty()
-    one = planted().with_columns(direction=pl.when("differential").then(pl.lit("up")))
-    assert set(score_screen(one, [], spaces(), {})["question"]) == {"de"}
+    in_one_direction = planted().with_columns(direction=pl.when("differential").then(pl.lit("up")))
+    assert set(score_screen(in_one_direction, [], spaces(), {})["question"]) == {"de"}
 
 
 def grouped(**groups: list[str]) -> pl.DataFrame:

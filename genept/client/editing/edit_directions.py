@@ -159,9 +159,9 @@ def perturbed_genes(screens: Mapping[str, pl.DataFrame]) -> Sequence[str]:
     list of str
         Ensembl ids of training perturbations with a direction, each once.
     """
-    found = {
+    perturbed = {
         id_
         for rows in screens.values()
         for id_ in rows.filter(pl.col("direction").is_not_null(), split="train")["perturbed_gene"]
     }
-    return sorted(found - {None})
+    return sorted(perturbed - {None})

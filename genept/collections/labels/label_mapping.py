@@ -120,13 +120,15 @@ class LabelMapper:
                 mapped.append(self._term(of_field, label))
         return mapped
 
-    def as_published(self, of_field: str, found: MappedLabel, id_: str | None) -> MappedLabel:
+    def as_published(self, of_field: str, by_name: MappedLabel, id_: str | None) -> MappedLabel:
         """Take the term that an author gives with a label, if it is one of the field's."""
         if id_ is None or not self._known(of_field, [id_]):
-            return found
-        other = f"; by its name it would be {found.term}" if found.term not in (None, id_) else ""
+            return by_name
+        other = (
+            f"; by its name it would be {by_name.term}" if by_name.term not in (None, id_) else ""
+        )
         return MappedLabel(
-            found.label, "published", id_, evidence=f"the author gives it with the label{other}"
+            by_name.label, "published", id_, evidence=f"the author gives it with the label{other}"
         )
 
     def name_of(self, id_: str) -> str:
@@ -151,13 +153,13 @@ class LabelMapper:
             return MappedLabel(label, "explained", evidence=why)
         unsolved: list[MappedLabel] = []
         for prefix in FIELDS[of_field]:
-            found = self._of_ontology(of_field, prefix, label, habits)
-            if found.term:
-                return found
-            unsolved.append(found)
+            match = self._of_ontology(of_field, prefix, label, habits)
+            if match.term:
+                return match
+            unsolved.append(match)
         if of_field.startswith("tissue") and (part := self._part(of_field, label, habits)):
             return part
-        ambiguous = [found for found in unsolved if found.candidates]
+        ambiguous = [match for match in unsolved if match.candidates]
         return ambiguous[0] if ambiguous else unsolved[0]
 
     def _part(self, of_field: str, label: str, habits: AuthorHabits) -> MappedLabel | None:

@@ -166,8 +166,8 @@ def with_terms(
     for field in FIELDS:
         published = _published(fields, observations[field], field)
         labels = observations[field].drop_nulls().unique().sort().to_list()
-        found = mapper.map_labels(collection, field, labels)
-        mapped[field] = [mapper.as_published(field, it, published.get(it.label)) for it in found]
+        by_name = mapper.map_labels(collection, field, labels)
+        mapped[field] = [mapper.as_published(field, it, published.get(it.label)) for it in by_name]
     ids = {name: _line_ids(fields, name) for name in LINE_IDS}
     labelled = observations.with_columns(**_terms(observations, mapped), **ids).select(
         column.name for column in TABLES["observations"].columns
@@ -188,9 +188,9 @@ def _asked_for(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _first(fields: pl.DataFrame, names: Sequence[str]) -> pl.Series:
     """The first field that there is; null without one."""
-    found = [name for name in names if name in fields.columns]
+    present = [name for name in names if name in fields.columns]
     empty = pl.Series([None] * fields.height, dtype=pl.String)
-    return fields[found[0]] if found else empty
+    return fields[present[0]] if present else empty
 
 
 def _line_ids(fields: pl.DataFrame, name: str) -> pl.Series:
@@ -222,10 +222,10 @@ def _terms(
     def ids(field: str, *prefixes: str) -> pl.Series:
         """Of each observation the id of its label in these ontologies, in their order."""
         by_label = {}
-        for found in mapped[field]:
-            fitting = [id_ for id_ in found.ids if prefix_of(id_) in prefixes]
+        for mapped_label in mapped[field]:
+            fitting = [id_ for id_ in mapped_label.ids if prefix_of(id_) in prefixes]
             fitting.sort(key=lambda id_: prefixes.index(prefix_of(id_)))
-            by_label[found.label] = fitting[0] if fitting else None
+            by_label[mapped_label.label] = fitting[0] if fitting else None
         return observations[field].replace_strict(by_label, default=None, return_dtype=pl.String)
 
     named = {
@@ -262,17 +262,17 @@ def _mapping_rows(
             {
                 "collection_id": collection,
                 "field": field,
-                "label_text": found.label,
-                "outcome": found.outcome,
-                "ontology": found.term and prefix_of(found.term),
-                "term_id": found.term,
-                "term_name": found.term and mapper.name_of(found.term),
-                "also": list(found.also),
-                "candidates": list(found.candidates),
-                "evidence": found.evidence,
-                "n_observations": counts[found.label],
+                "label_text": mapped_label.label,
+                "outcome": mapped_label.outcome,
+                "ontology": mapped_label.term and prefix_of(mapped_label.term),
+                "term_id": mapped_label.term,
+                "term_name": mapped_label.term and mapper.name_of(mapped_label.term),
+                "also": list(mapped_label.also),
+                "candidates": list(mapped_label.candidates),
+                "evidence": mapped_label.evidence,
+                "n_observations": counts[mapped_label.label],
             }
-            for found in labels
+            for mapped_label in labels
         ]
     schema = TABLES["label_mapping"].schema()
     table = pl.DataFrame(rows, schema=pl.DataFrame(schema.empty_table()).schema, orient="row")

@@ -64,9 +64,9 @@ def groupings(observations: pl.DataFrame) -> dict[str, list[str]]:
     """
     values = {label: observations[label].unique().sort().to_list() for label in LABELS}
     return {
-        label: [value for value in found if value is not None]
-        for label, found in values.items()
-        if len(found) > 1
+        label: [value for value in own if value is not None]
+        for label, own in values.items()
+        if len(own) > 1
     }
 
 

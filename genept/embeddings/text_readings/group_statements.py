@@ -79,14 +79,14 @@ class Vocabulary:
     def sets(self, effects: GroupEffects) -> dict[Kind, GeneSets]:
         """Terms, programs and labels on the measured genes; what there is none of is left out."""
         measured = [self.genes[at] for at in effects.genes]
-        found: dict[Kind, GeneSets] = {
+        sets_of: dict[Kind, GeneSets] = {
             "go_term": gene_sets(self.go_terms, measured),
             "program": gene_sets(self.programs, measured),
         }
         if self.labels:
             ids = [query.label for query in self.labels]
-            found["label"] = text_sets(ids, self.similarity[effects.genes])
-        return {kind: sets for kind, sets in found.items() if sets.names}
+            sets_of["label"] = text_sets(ids, self.similarity[effects.genes])
+        return {kind: sets for kind, sets in sets_of.items() if sets.names}
 
 
 def describe_groups(

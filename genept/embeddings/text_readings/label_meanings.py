@@ -92,8 +92,8 @@ def label_queries(
             queries.append(LabelQuery(label, declared[label].words, declared[label].terms))
             continue
         words = words_of(label)
-        found = by_name.get(words.lower()) or by_name.get(words.lower().removesuffix("s"))
-        queries.append(LabelQuery(label, words, (found,) if found else ()))
+        term = by_name.get(words.lower()) or by_name.get(words.lower().removesuffix("s"))
+        queries.append(LabelQuery(label, words, (term,) if term else ()))
     return queries
 
 

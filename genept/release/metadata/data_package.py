@@ -86,8 +86,8 @@ def table_schema(table: Table, n_files: Mapping[str, int]) -> dict[str, Any]:
     for key in foreign_keys(table):
         if key.table in n_files:
             reference = {"resource": key.table, "fields": list(key.referenced)}
-            one = n_files[key.table] == 1
-            keys[one].append({"fields": list(key.columns), "reference": reference})
+            is_single = n_files[key.table] == 1
+            keys[is_single].append({"fields": list(key.columns), "reference": reference})
     return {
         "$schema": f"{PROFILE}tableschema.json",
         "fieldsMatch": "equal",

@@ -78,8 +78,8 @@ class UsageTerms:
     @property
     def doi(self) -> str | None:
         """The DOI in the citation; None if there is none, or several."""
-        found = re.findall(r"\bdoi:([^\s;,]+)", self.citation)
-        return found[0].rstrip(".") if len(found) == 1 else None
+        dois = re.findall(r"\bdoi:([^\s;,]+)", self.citation)
+        return dois[0].rstrip(".") if len(dois) == 1 else None
 
 
 class ReleaseTerms:

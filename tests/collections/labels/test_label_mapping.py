@@ -69,11 +69,11 @@ MAPPER = LabelMapper(ONTOLOGY)
 
 
 def mapped(field: str, label: str, collection: str = "mine") -> MappedLabel:
-    (found,) = MAPPER.map_labels(collection, field, [label])
-    assert found.label == label
-    assert found.outcome in LABEL_OUTCOMES
-    assert found.evidence
-    return found
+    (meaning,) = MAPPER.map_labels(collection, field, [label])
+    assert meaning.label == label
+    assert meaning.outcome in LABEL_OUTCOMES
+    assert meaning.evidence
+    return meaning
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def mapped(field: str, label: str, collection: str = "mine") -> MappedLabel:
 def test_the_first_rule_that_finds_a_term_decides(
     field: str, label: str, outcome: str, id_: str | None
 ) -> None:
-    found = mapped(field, label)
-    assert (found.outcome, found.term) == (outcome, id_)
+    meaning = mapped(field, label)
+    assert (meaning.outcome, meaning.term) == (outcome, id_)
 
 
 @pytest.mark.parametrize("label", ["B cell", "T cel", "mastocyte", "endothelium", "CD14- Mono"])
@@ -116,9 +116,9 @@ def test_likeness_is_no_evidence(label: str) -> None:
 
 
 def test_a_synonym_of_several_terms_is_ambiguous() -> None:
-    found = mapped("cell_type", "Shared name")
-    assert (found.outcome, found.term) == ("ambiguous", None)
-    assert found.candidates == ("CL:4", "CL:5")
+    meaning = mapped("cell_type", "Shared name")
+    assert (meaning.outcome, meaning.term) == ("ambiguous", None)
+    assert meaning.candidates == ("CL:4", "CL:5")
 
 
 def test_a_name_decides_where_it_is_a_synonym_of_another_term() -> None:
@@ -145,16 +145,16 @@ def test_lines_of_one_name_are_ambiguous() -> None:
 
 
 def test_what_a_collection_declares_comes_first() -> None:
-    found = mapped("tissue", "lung_NSCLC", "gdsc")
-    assert (found.outcome, found.ids) == ("declared", ("UBERON:0002048", "MONDO:0005233"))
+    meaning = mapped("tissue", "lung_NSCLC", "gdsc")
+    assert (meaning.outcome, meaning.ids) == ("declared", ("UBERON:0002048", "MONDO:0005233"))
     assert mapped("tissue", "soft_tissue", "gdsc").outcome == "explained"
     assert mapped("tissue", "lung_NSCLC").outcome == "unmapped"
 
 
 def test_without_ontologies_every_label_says_so() -> None:
     for field in FIELDS:
-        (found,) = LabelMapper({}).map_labels("gdsc", field, ["lung"])
-        assert (found.outcome, found.term) == ("no_ontology", None)
+        (meaning,) = LabelMapper({}).map_labels("gdsc", field, ["lung"])
+        assert (meaning.outcome, meaning.term) == ("no_ontology", None)
 
 
 def test_fields_are_those_of_the_table() -> None:
@@ -182,11 +182,11 @@ def scores_of(mapper: LabelMapper, name: str) -> tuple[float, float, int]:
         for row in csv.DictReader(lines, delimiter="\t"):
             by_field[row["field"]][row["label"]] = row["term"]
     pairs = [
-        (found.term or "", labels[found.label])
+        (meaning.term or "", labels[meaning.label])
         for field, labels in by_field.items()
-        for found in mapper.map_labels("none", field, labels)
+        for meaning in mapper.map_labels("none", field, labels)
     ]
-    right = sum(found == meant != "" for found, meant in pairs)
+    right = sum(meaning == meant != "" for meaning, meant in pairs)
     n_mapped, n_meant = (sum(map(bool, column)) for column in zip(*pairs, strict=True))
     return right / n_mapped, right / n_meant, len(pairs)
 
@@ -218,4 +218,6 @@ def test_labels_by_which_nothing_can_be_meant_are_not_mapped(real_archives: Arch
     mapper = real_mapper(real_archives)
     made_up = ["qzx", "n_counts", "percent.mt", "TRUE", "AAACATACAACCAC-1", "batch_7", "0.53"]
     for field in FIELDS:
-        assert not [found for found in mapper.map_labels("none", field, made_up) if found.term]
+        assert not [
+            meaning for meaning in mapper.map_labels("none", field, made_up) if meaning.term
+        ]

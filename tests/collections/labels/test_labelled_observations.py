@@ -99,13 +99,13 @@ def test_the_id_that_an_author_gives_decides_if_it_is_one() -> None:
     rows = read(cell_type=["T cells", "mystery", "both", "both"])
     given = ["CL:0000236", "CL:0000084", "CL:0000084", "CL:0000236"]
     _, mapping = with_terms("mine", rows, fields(cell_type_ontology_term_id=given), MAPPER)
-    found = by_label(mapping)
-    assert found["cell_type", "T cells"] == ("published", "CL:0000236", 1)
+    of_label = by_label(mapping)
+    assert of_label["cell_type", "T cells"] == ("published", "CL:0000236", 1)
     assert (
         "by its name it would be CL:0000084" in mapping.filter(label_text="T cells")["evidence"][0]
     )
-    assert found["cell_type", "mystery"] == ("published", "CL:0000084", 1)
-    assert found["cell_type", "both"] == ("unmapped", None, 2)
+    assert of_label["cell_type", "mystery"] == ("published", "CL:0000084", 1)
+    assert of_label["cell_type", "both"] == ("unmapped", None, 2)
     unknown = fields(cell_type_ontology_term_id=["CL:9999999"] * 4)
     _, mapping = with_terms("mine", rows, unknown, MAPPER)
     assert by_label(mapping)["cell_type", "T cells"] == ("spelling", "CL:0000084", 1)

@@ -71,14 +71,14 @@ def test_the_block_identity_equals_refits_without_the_block(screen) -> None:
     made, responses, kernel = screen
     training = np.setdiff1d(np.arange(len(made.drugs.names)), [4, 5, 11])
     for together in (made.drugs.shares_target(), np.eye(len(made.drugs.names), dtype=bool)):
-        found = left_out_correlations(kernel, responses, training, VARIANT, together)
+        computed = left_out_correlations(kernel, responses, training, VARIANT, together)
         profiles, means = responses.profiles(training), responses.line_means(training)
         refitted = []
         for drug in training:
             kept = np.flatnonzero(~together[drug, training])
             weights = weights_of(kernel, training[kept], np.array([drug]), VARIANT)
             refitted.append(responses.correlation(drug, means, weights[0] @ profiles[kept]))
-        np.testing.assert_allclose(found, refitted, atol=1e-9)
+        np.testing.assert_allclose(computed, refitted, atol=1e-9)
     assert together.sum() == len(together)
 
 
@@ -105,10 +105,10 @@ def test_drugs_are_taken_out_of_an_inverse_as_by_a_refit(screen) -> None:
     for n_out in (0, 1, 7, 40):
         kept = np.ones(len(training), dtype=bool)
         kept[rng.permutation(len(training))[:n_out]] = False
-        found = weights_without(inverse, to_asked, kept)
-        assert not found[~kept].any()
+        computed = weights_without(inverse, to_asked, kept)
+        assert not computed[~kept].any()
         expected = weights_of(kernel, training[kept], asked, VARIANT)[0]
-        np.testing.assert_allclose(found[kept], expected, atol=1e-12)
+        np.testing.assert_allclose(computed[kept], expected, atol=1e-12)
 
 
 def test_the_kernel_that_predicts_training_drugs_is_chosen(screen) -> None:
@@ -136,10 +136,10 @@ def test_predictions_do_not_depend_on_the_order_of_drugs_or_lines(seed: int) -> 
     other = by_targets(made.drugs.take(drugs), made.spaces, VARIANT.power)
     np.testing.assert_allclose(other, kernel[np.ix_(drugs, drugs)], atol=1e-6)
     expected = weights_of(kernel, training, asked, VARIANT) @ responses.profiles(training)
-    found = weights_of(other, place[training], place[asked], VARIANT) @ moved.profiles(
+    computed = weights_of(other, place[training], place[asked], VARIANT) @ moved.profiles(
         place[training]
     )
-    np.testing.assert_allclose(found, expected[:, lines], atol=1e-6)
+    np.testing.assert_allclose(computed, expected[:, lines], atol=1e-6)
     together = made.drugs.shares_target()
     np.testing.assert_allclose(
         left_out_correlations(

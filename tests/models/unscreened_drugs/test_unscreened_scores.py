@@ -110,8 +110,8 @@ def test_the_gate_refuses_a_screen_of_noise() -> None:
 
 @pytest.mark.parametrize("regime", ["leave-drug-out", "leave-target-out"])
 def test_the_gate_needs_both_regimes(scores: pl.DataFrame, regime: str) -> None:
-    one = scores.filter(pl.col("regime") != regime)
-    assert Gate.of(one).refusal == NOT_BETTER
+    without_regime = scores.filter(pl.col("regime") != regime)
+    assert Gate.of(without_regime).refusal == NOT_BETTER
     at = (pl.col("regime") == regime) & (pl.col("representation") == CHOSEN)
     for low in (0.0, -0.1, None):
         worse = scores.with_columns(
