@@ -100,7 +100,7 @@ def _sources(platform: Platform) -> tuple[dict[str, str], dict[str, str], int]:
         try:
             observed = archives.probe(name)
             if observed.requests and observed.state != "unchanged":
-                archives.fetch(name, refresh=True)
+                archives.obtain(name, refresh=True)
             requests += observed.requests
         except SourceError as error:
             unavailable[name] = str(error)

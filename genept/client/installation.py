@@ -250,7 +250,7 @@ class Installation:
         if not is_wanted and source_id not in self.needed_sources:
             return False, ""
         try:
-            self.archives.fetch(source_id)
+            self.archives.obtain(source_id)
         except SourceError as error:
             if not is_wanted:
                 raise

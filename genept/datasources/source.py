@@ -79,7 +79,6 @@ class Source(Entry):
     """Name on disk; by default the last part of the address."""
     mirror: str | None = None
     """Path below a mirror."""
-
     package: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 
     address: str | None = None
@@ -93,6 +92,8 @@ class Source(Entry):
     signed: bool = False
     """An s3:// address that needs this installation's credentials."""
     media: Media = "plain"
+    ranges: bool = False
+    """Only the bytes that are needed are fetched, unless it is here as a whole."""
     checksum: Literal["etag"] | PublishedChecksum | None = None
     refresh: Cadence = "never"
 
@@ -156,7 +157,7 @@ class Source(Entry):
 
     @property
     def released_as(self) -> str:
-        """Name and version, as recorded in tables made from the source."""
+        """Name and version, for tables made from the source."""
         return f"{self.package or self.id} {self.version or ''}".rstrip()
 
     @property
@@ -261,14 +262,14 @@ class Source(Entry):
     @model_validator(mode="after")
     def _is_verifiable(self) -> Source:
         if self.is_pinned and (self.checksum or self.refresh != "never"):
-            raise ValueError(
-                "a pinned source has neither `checksum` nor `refresh`: it never changes"
-            )
+            raise ValueError("pinned, so neither `checksum` nor `refresh`: it never changes")
         if not self.is_pinned and self.checksum is None:
             raise ValueError(
                 'say how a download is verified: `sha256`, `checksum = "etag"`, or '
                 "`checksum = { algorithm = …, address = … }`"
             )
+        if self.ranges and self.checksum != "etag":
+            raise ValueError('`ranges` needs `checksum = "etag"`')
         if isinstance(self.checksum, PublishedChecksum):
             self._address_is_plain(self.checksum.address)
         if self.pattern is not None:

@@ -9,7 +9,7 @@ import pytest
 from genept.benchmarks.label_tables import fates, gene_properties
 from genept.benchmarks.pairs.pair_labels import gene_pairs
 from genept.common.errors import SourceError
-from genept.datasources.download.archives import AvailableFile
+from genept.datasources.download.available import AvailableFile
 from genept.datasources.download.streams import open_bytes
 from genept.nomenclature.mapping import Nomenclature
 from genept.schema.tables import TABLES

@@ -15,7 +15,7 @@ from genept.benchmarks.pairs.pair_labels import gene_pairs
 from genept.benchmarks.split_tasks.nested_pairs import DRAWN, NESTED, outer_folds
 from genept.benchmarks.task_base import GeneVectors, Labels, random_vectors
 from genept.benchmarks.task_registry import TASKS
-from genept.datasources.download.archives import AvailableFile
+from genept.datasources.download.available import AvailableFile
 from genept.datasources.download.streams import open_bytes
 
 TASK = TASKS["tf-targets"]

@@ -14,7 +14,7 @@ from genept.benchmarks.pairs.pair_labels import direction_pairs
 from genept.benchmarks.task_base import Labels, random_vectors
 from genept.benchmarks.task_registry import TASKS
 from genept.common.errors import SourceError
-from genept.datasources.download.archives import AvailableFile
+from genept.datasources.download.available import AvailableFile
 from genept.datasources.download.streams import open_bytes
 
 TASK = TASKS["perturbation-direction"]

@@ -26,7 +26,8 @@ from genept.benchmarks.terms import folded_terms, term_tasks
 from genept.benchmarks.terms.folded_terms import chosen_setting
 from genept.benchmarks.terms.term_tasks import FoldsTask
 from genept.datasources.catalogue import load_catalogue
-from genept.datasources.download.archives import Archives, AvailableFile
+from genept.datasources.download.archives import Archives
+from genept.datasources.download.available import AvailableFile
 from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.download.streams import open_bytes
 from genept.datasources.fold_labels import FOLD_SOURCES

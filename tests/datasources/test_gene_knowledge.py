@@ -11,7 +11,8 @@ from sources_layouts import GAF, SWISSPROT
 
 from genept.common.errors import SourceError
 from genept.datasources.catalogue import load_catalogue
-from genept.datasources.download.archives import Archives, available_files
+from genept.datasources.download.archives import Archives
+from genept.datasources.download.available import available_files
 from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.download.streams import open_bytes
 from genept.datasources.gene_knowledge import (

@@ -59,6 +59,10 @@ def source(**changes: Any) -> Source:
         ({"address": "https://data.example.org/{a}", "pattern": "(?P<b>x)"}, "the address fills"),
         ({"address": "https://data.example.org/{a}", "pattern": "("}, "no regular expression"),
         ({"package": "x", "version": "1.0"}, "has no address"),
+        (
+            {"ranges": True, "checksum": None, "sha256": "0" * 64},
+            '`ranges` needs `checksum = "etag"`',
+        ),
         ({"colour": "blue"}, "colour"),
     ],
 )

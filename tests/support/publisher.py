@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import re
 import socket
 import struct
@@ -27,6 +28,7 @@ class Fault:
     trickle: bool = False
     hang: bool = False
     ignore_range: bool = False
+    shift: int = 0  # another range than the one that was requested
 
 
 class Publisher(ThreadingHTTPServer):
@@ -38,11 +40,19 @@ class Publisher(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
-        self.files: dict[str, bytes] = {}
+        self.files: dict[str, bytes | mmap.mmap] = {}
+        self.etags: dict[str, str] = {}
+        self.bodies: list[int] = []  # bytes of files in each answer
+        self.most: int | None = None  # bytes after which transfers are cut, then refused
         self.faults: dict[str, list[Fault]] = {}
         self.validators = True
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.closing = threading.Event()
+
+    @property
+    def sent(self) -> int:
+        """Bytes of files that were sent."""
+        return sum(self.bodies)
 
     def requests_of(self, path: str) -> list[dict[str, str]]:
         return [headers for name, headers in self.seen if name == path]
@@ -80,32 +90,40 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.closing.wait(30)
             self.close_connection = True
             return
+        if self.server.most is not None and not faults:
+            left = self.server.most - self.server.sent
+            fault = Fault(cut_at=left) if left > 0 else Fault(status=403)
         content = fault.body if fault.body is not None else self.server.files.get(path)
         if fault.status != 200 or content is None:
             self._answer(
                 fault.status if content or fault.status != 200 else 404, fault.headers, b""
             )
             return
-        etag = f'"{hashlib.md5(content).hexdigest()}"'  # noqa: S324
+        etag = self.server.etags.get(path) or f'"{hashlib.md5(content).hexdigest()}"'  # noqa: S324
         headers: dict[str, str] = {}
         if self.server.validators:
             headers = {"ETag": etag, "Last-Modified": DATED}
             if request_headers.get("if-none-match") == etag:
                 self._answer(304, headers, b"")
                 return
-        start = self._start(request_headers, etag) if not fault.ignore_range else 0
-        if start >= len(content) > 0:
+        span = None if fault.ignore_range else self._span(request_headers, etag, len(content))
+        if span is None:
+            self._answer(200, headers | fault.headers, content[:], fault)
+            return
+        start, stop = (at + fault.shift for at in span)
+        if start >= len(content):
             self._answer(416, {"Content-Range": f"bytes */{len(content)}"}, b"")
             return
-        if start:
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        self._answer(206 if start else 200, headers | fault.headers, content[start:], fault)
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(content)}"
+        self._answer(206, headers | fault.headers, content[start:stop], fault)
 
-    def _start(self, request_headers: dict[str, str], etag: str) -> int:
-        match = re.fullmatch(r"bytes=(\d+)-", request_headers.get("range", ""))
-        if match is None or request_headers.get("if-range", etag) != etag:
-            return 0
-        return int(match[1])
+    def _span(
+        self, request_headers: dict[str, str], etag: str, size: int
+    ) -> tuple[int, int] | None:
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", request_headers.get("range", ""))
+        if match is None or request_headers.get("if-range", etag) not in (etag, DATED):
+            return None
+        return int(match[1]), min(int(match[2] or size) + 1, size)
 
     def _answer(
         self, status: int, headers: dict[str, str], body: bytes, fault: Fault | None = None
@@ -114,8 +132,9 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in ({"Content-Length": str(len(body))} | headers).items():
             self.send_header(name, value)
         self.end_headers()
-        if fault is not None and fault.cut_at is not None:
+        if fault is not None and fault.cut_at is not None and fault.cut_at < len(body):
             self.wfile.write(body[: fault.cut_at])
+            self.server.bodies.append(len(body[: fault.cut_at]))
             self.wfile.flush()
             self.server.closing.wait(0.05)  # a reset may overtake the bytes sent before it
             linger = struct.pack("ii", 1, 0)
@@ -128,6 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if self.server.closing.wait(0.02):
                     break
         else:
+            self.server.bodies.append(len(body))
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -6,13 +6,13 @@ members are streamed in `members`; which sources there are is in the catalogue.
 
 import errno
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
+
+from filelock import FileLock
 
 from genept.common import SourceError, console
 from genept.datasources.catalogue import Catalogue
@@ -20,7 +20,9 @@ from genept.datasources.download import members
 from genept.datasources.download.fetching import Fetcher, SourceProbe, UnavailableSourceError
 from genept.datasources.download.http import Web
 from genept.datasources.download.mirrors import SourceLocations, disk_full, download
-from genept.datasources.download.streams import Opener, open_bytes, open_gzip_file
+from genept.datasources.download.network import Location
+from genept.datasources.download.ranges import Ranged, RemoteFile
+from genept.datasources.download.streams import open_bytes, open_gzip_file
 from genept.datasources.download.verified_copies import (
     CacheMetadata,
     WrongBytesError,
@@ -43,6 +45,8 @@ class Archives:
         Mirrors and overrides; by default only the publishers' addresses.
     web
         HTTP client.
+    ranged
+        By source id, files that are read by ranges, and already open.
     """
 
     def __init__(
@@ -52,13 +56,16 @@ class Archives:
         *,
         locations: SourceLocations | None = None,
         web: Web | None = None,
+        ranged: Mapping[str, Ranged] | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.folder = folder
         self.locations = locations or SourceLocations()
         if unknown := sorted(set(self.locations.addresses) - set(catalogue.sources)):
             raise SourceError(f"GENEPT_ADDRESSES names sources that do not exist: {unknown}")
-        self._fetcher = Fetcher(folder, self.locations, web or Web())
+        self._web = web or Web()
+        self._fetcher = Fetcher(folder, self.locations, self._web)
+        self._ranged: dict[str, Ranged] = dict(ranged or {})
         self._verified: dict[str, tuple[int, int, int]] = {}
         self._settled: dict[str, CacheMetadata] = {}
 
@@ -103,10 +110,58 @@ class Archives:
             return self._package(source)
         return Path(self._public(source, refresh=refresh).path)
 
-    def data_version(self, source_id: str) -> str:
-        """SHA-256 of a source's bytes: its pin, or that of its copy, fetched if need be."""
+    def ranged(self, source_id: str, *, refresh: bool = False) -> Ranged | None:
+        """The file of a source that is read by ranges; opened if need be, with one request.
+
+        Parameters
+        ----------
+        source_id
+            Id in the catalogue, or `entry:value`.
+        refresh
+            Open the version that is there now.
+
+        Returns
+        -------
+        Ranged or None
+            None if the source is to be fetched: it is here as a whole, or its entry does not say
+            `ranges`.
+
+        Raises
+        ------
+        SourceError
+            It is out of reach, or its server gives no ranges.
+        """
         source = self.catalogue.source(source_id)
-        return source.sha256 if source.is_pinned else self._public(source).sha256
+        if source_id in self._ranged and not refresh:
+            return self._ranged[source_id]
+        if not source.ranges or self.is_available(source_id):
+            return None
+        remote = [place for place in self.locations.of(source) if isinstance(place, Location)]
+        folder = self._fetcher.source_folder(source) / "ranges"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / ".lock"):
+                opened = RemoteFile(source, remote, self._web, folder, refresh=refresh)
+        except OSError as error:
+            raise self._not_kept(source, error) from error
+        self._ranged[source_id] = opened
+        return opened
+
+    def obtain(self, source_id: str, *, refresh: bool = False) -> None:
+        """Have a source ready to be read: fetched, or open if it is read by ranges."""
+        if self.ranged(source_id, refresh=refresh) is None:
+            self.fetch(source_id, refresh=refresh)
+
+    def data_version(self, source_id: str) -> str:
+        """SHA-256 of a source's bytes: its pin, or that of its copy, fetched if need be.
+
+        Of a file that is read by ranges, of its address, size, ETag and date.
+        """
+        source = self.catalogue.source(source_id)
+        if source.is_pinned:
+            return source.sha256
+        ranged = self.ranged(source_id)
+        return ranged.copy.version if ranged is not None else self._public(source).sha256
 
     def cache_metadata(self, source_id: str) -> CacheMetadata | None:
         """Origin, age and version of the local copy; None without one, and for packages."""
@@ -236,64 +291,3 @@ class Archives:
         if error.errno == errno.ENOSPC:
             return disk_full(source)
         return SourceError(f"{source.filename} cannot be kept in {self.folder}: {error}")
-
-
-@dataclass(frozen=True)
-class AvailableFile:
-    """One available file of a publisher, and how to open it.
-
-    Parameters
-    ----------
-    id
-        Id of its source in the catalogue.
-    path
-        Local file, as published.
-    sha256
-        Hash of that file.
-    release
-        Id and date of publication; where no date is known, id and 12 digits of the hash.
-    opener
-        Opens the unpacked bytes, or those of the table in an archive.
-    """
-
-    id: str
-    path: Path
-    sha256: str
-    release: str
-    opener: Opener
-
-
-def available_files(archives: Archives, ids: Iterable[str]) -> dict[str, AvailableFile]:
-    """Files that can be read without a request: cached, or in a mirror's folder.
-
-    Parameters
-    ----------
-    archives
-        Finds and opens the sources.
-    ids
-        Ids of sources in the catalogue.
-
-    Returns
-    -------
-    dict of str to AvailableFile
-        By id, in the order of `ids`; sources that are not available are left out.
-    """
-    files = {}
-    for id_ in filter(archives.is_available, ids):
-        source, seen = archives.catalogue.source(id_), archives.cache_metadata(id_)
-        path, sha256 = archives.fetch(id_), archives.data_version(id_)
-        dated = source.published or (seen.released.date() if seen and seen.released else None)
-        release = f"{id_}-{dated or f'sha256-{sha256[:12]}'}"
-        files[id_] = AvailableFile(id_, path, sha256, release, partial(_opened, archives, id_))
-    return files
-
-
-def _opened(archives: Archives, id_: str) -> AbstractContextManager[BinaryIO]:
-    """Its unpacked bytes; of an archive, those of its human table."""
-    if archives.catalogue.source(id_).kind != "zip":
-        return archives.open(id_)
-    names = members.zip_names(archives.fetch(id_), id_)
-    human = [name for name in names if "Homo_sapiens" in name]
-    if len(human) != 1:
-        raise SourceError(f"source {id_}: expected one member with 'Homo_sapiens', found {human}")
-    return archives.open_member(id_, human[0])

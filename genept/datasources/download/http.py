@@ -201,7 +201,7 @@ class Web:
                 same = seen is not None and seen.tag is not None and seen.tag == now.tag
                 return None if answer.status_code == 304 or same else now
 
-        return self._with_retries(ask)
+        return self.with_retries(ask)
 
     def text(self, location: Location) -> str:
         """A small text, such as a publisher's checksums.
@@ -223,7 +223,7 @@ class Web:
             return body
 
         try:
-            return self._with_retries(ask).decode()
+            return self.with_retries(ask).decode()
         except UnicodeDecodeError as error:
             raise SourceError(f"{location.name} is no UTF-8 text: {error}") from error
 
@@ -261,9 +261,10 @@ class Web:
         """
         network, retry_policy = self.network, self.retry_policy
         transfer = Transfer(network, retry_policy, location, partial, limit, media, seen, advance)
-        return self._with_retries(transfer.attempt)
+        return self.with_retries(transfer.attempt)
 
-    def _with_retries(self, ask: Callable[[], _T]) -> _T:
+    def with_retries(self, ask: Callable[[], _T]) -> _T:
+        """What `ask` returns; after a `TransientError` it is called again, as long as allowed."""
         idle = 0
 
         def enough(state: RetryCallState) -> bool:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -23,6 +25,7 @@ import httpx
 from genept.common import SourceError
 
 MAX_REDIRECTS: Final = 8
+_KEPT_ALIVE: Final = 8
 _TEMPORARY: Final = {408, 425, 429, *range(500, 600)}
 _AGENT: Final = "genept-platform (public data, conditional requests)"
 
@@ -97,7 +100,20 @@ class Network:
         self.timeout = httpx.Timeout(read_timeout, connect=connect_timeout)
         self.resolver = resolver
         self._tls = tls
-        self._clients: dict[str | None, httpx.Client] = {}
+        self._keep, self._lock = 0, threading.Lock()
+        self._clients: dict[tuple[str | None, str], httpx.Client] = {}
+
+    @contextmanager
+    def kept_alive(self) -> Iterator[Network]:
+        """The same for many small requests: connections stay open as long as the context."""
+        self._tls = self._tls or httpx.create_ssl_context()
+        other = copy(self)
+        other._keep, other._clients = _KEPT_ALIVE, {}
+        try:
+            yield other
+        finally:
+            for client in other._clients.values():
+                client.close()
 
     @contextmanager
     def open(self, location: Location, headers: dict[str, str]) -> Iterator[httpx.Response]:
@@ -150,7 +166,7 @@ class Network:
         name: str,
     ) -> httpx.Response:  # fmt: skip
         failure = f"{url.host} has no address"
-        client = self._client(proxy)
+        client = self._client(proxy, url.host)
         for target in targets:
             request = client.build_request(
                 "GET",
@@ -169,20 +185,22 @@ class Network:
             f"{name} does not answer ({failure}); check the network, or name a mirror"
         )
 
-    def _client(self, proxy: str | None) -> httpx.Client:
-        if proxy not in self._clients:
-            self._tls = self._tls or httpx.create_ssl_context()
-            self._clients[proxy] = httpx.Client(
-                verify=self._tls,
-                trust_env=False,
-                proxy=proxy,
-                timeout=self.timeout,
-                # Files are few and large: a connection ends with its answer.
-                limits=httpx.Limits(max_keepalive_connections=0),
-                # As stored: what is hashed must be what was published.
-                headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"},
-            )
-        return self._clients[proxy]
+    def _client(self, proxy: str | None, host: str) -> httpx.Client:
+        """One for each host: two at the same address must not share a connection."""
+        with self._lock:
+            if (proxy, host) not in self._clients:
+                self._tls = self._tls or httpx.create_ssl_context()
+                self._clients[proxy, host] = httpx.Client(
+                    verify=self._tls,
+                    trust_env=False,
+                    proxy=proxy,
+                    timeout=self.timeout,
+                    # Whole files are few and large: their connections end with the answer.
+                    limits=httpx.Limits(max_keepalive_connections=self._keep),
+                    # As stored: what is hashed must be what was published.
+                    headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"},
+                )
+        return self._clients[proxy, host]
 
 
 @dataclass(frozen=True)

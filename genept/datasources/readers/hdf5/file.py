@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genept.common import SourceError, get_again, listed
+from genept.datasources.download import RangedCopy
+from genept.datasources.readers.hdf5.ranged import RangedStream
 
 MEBIBYTE: Final = 1 << 20
 MAX_OBJECTS: Final = 100_000
@@ -45,13 +47,13 @@ _PLUGIN_FILTERS: Final = {
 
 
 @contextmanager
-def open_hdf5(path: Path, *, chunk: int = 0) -> Iterator[h5py.File]:
-    """Open a local HDF5 file for reading; damage that shows later is a `SourceError` too.
+def open_hdf5(path: Path | RangedCopy | RangedStream, *, chunk: int = 0) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading; damage that shows later is a `SourceError` too.
 
     Parameters
     ----------
     path
-        Local file.
+        Local file; or one of which ranges are here, and of which a stream may fetch others.
     chunk
         Bytes of the largest chunk that several reads share, so that it is unpacked once.
 
@@ -65,25 +67,33 @@ def open_hdf5(path: Path, *, chunk: int = 0) -> Iterator[h5py.File]:
     SourceError
         The file is not HDF5, is cut short or damaged, or lacks what is asked of it.
     """
+    opened = RangedStream(path) if isinstance(path, RangedCopy) else path
+    if isinstance(opened, Path):
+        _refuse_no_hdf5(opened)
+    try:
+        cache = max(_CHUNK_CACHE, chunk)
+        with h5py.File(opened, "r", locking="best-effort", rdcc_nbytes=cache) as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{opened.name}: holds text that is not UTF-8: {error}") from error
+    except (OSError, KeyError, RuntimeError, ValueError, SystemError) as error:
+        # What kept bytes from coming is not always what HDF5 reports.
+        failure = getattr(opened, "failure", None) or error
+        if isinstance(failure, SourceError):
+            raise failure from None
+        raise SourceError(
+            f"{opened.name}: is damaged or cut short: {failure}; "
+            f"{get_again('fetch it again, and if it comes back so, ask its publisher')}"
+        ) from failure
+
+
+def _refuse_no_hdf5(path: Path) -> None:
     if not path.is_file() or path.stat().st_size == 0:
         raise SourceError(f"{path.name}: is missing or empty; {get_again()}")
     if not h5py.is_hdf5(path):
         with path.open("rb") as file:
             start = file.read(16)
         raise SourceError(f"{path.name}: is not HDF5: it begins with {start!r}; {get_again()}")
-    try:
-        cache = max(_CHUNK_CACHE, chunk)
-        with h5py.File(path, "r", locking="best-effort", rdcc_nbytes=cache) as file:
-            yield file
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path.name}: holds text that is not UTF-8: {error}") from error
-    except (OSError, KeyError, RuntimeError, ValueError, SystemError) as error:
-        if isinstance(error, SourceError):
-            raise
-        raise SourceError(
-            f"{path.name}: is damaged or cut short: {error}; "
-            f"{get_again('fetch it again, and if it comes back so, ask its publisher')}"
-        ) from error
 
 
 def refuse_foreign(file: h5py.File) -> None:
@@ -174,10 +184,11 @@ def as_group(item: h5py.Group | h5py.Dataset) -> h5py.Group:
     return item
 
 
-def as_dataset(item: h5py.Group | h5py.Dataset) -> h5py.Dataset:
+def as_dataset(item: h5py.Group | h5py.Dataset, *, counted: bool = True) -> h5py.Dataset:
     """`item` itself, of which nothing is read; it must hold what it declares.
 
     A `SourceError` refuses a group, a claim of values that are not stored, and foreign filters.
+    Without `counted`, what is stored is not added up: for that, the places of all chunks are read.
     """
     where = f"{file_name(item)}: {item.name}"
     if not isinstance(item, h5py.Dataset):
@@ -185,7 +196,8 @@ def as_dataset(item: h5py.Group | h5py.Dataset) -> h5py.Dataset:
     if item.shape is None:
         raise SourceError(f"{where} holds nothing")
     _refuse_filters(item, where)
-    claimed, stored = item.size * item.dtype.itemsize, item.id.get_storage_size()
+    claimed = item.size * item.dtype.itemsize
+    stored = item.id.get_storage_size() if counted else claimed
     if claimed > MEBIBYTE + MAX_RATIO * stored:
         raise SourceError(
             f"{where} claims {claimed:,} bytes {item.shape}, but only {stored:,} are stored; this "
@@ -225,7 +237,7 @@ def _read_references(dataset: h5py.Dataset) -> NDArray[Any]:
     """
     if dataset.ndim == 0:
         return np.asarray(dataset[...])  # one value is never longer than the file
-    size = Path(dataset.file.filename).stat().st_size
+    size = dataset.file.id.get_filesize()
     at_once = min(max(_REFERENCES // max(size, 1), 64), 65_536)
     step = max(1, at_once * dataset.shape[0] // max(dataset.size, 1))
     values, total = np.empty(dataset.shape, dtype=object), 0

@@ -18,8 +18,10 @@ from sources_layouts import collection_entry
 from genept.common.errors import SourceError
 from genept.datasources.formats import Archs4Options
 from genept.datasources.parsers import parse_collection
-from genept.datasources.readers.hdf5 import archs4
-from genept.datasources.readers.hdf5.archs4 import SampleColumns, connected, read_archs4
+from genept.datasources.readers.hdf5 import archs4_samples, sample_columns
+from genept.datasources.readers.hdf5.archs4 import read_archs4
+from genept.datasources.readers.hdf5.archs4_samples import connected
+from genept.datasources.readers.hdf5.sample_columns import SampleColumns
 from genept.datasources.readers.parsed import ParsedCollection
 
 VALUES = np.random.default_rng(3).poisson(2, (13, 31)).astype("u4")
@@ -107,7 +109,7 @@ def test_a_characteristic_that_is_not_there_is_none(published) -> None:
     st.integers(1, 60),
 )
 def test_any_samples_and_range(tmp_path, monkeypatch, samples, start, stop, chunks, block) -> None:
-    monkeypatch.setattr(archs4, "BLOCK_VALUES", block)
+    monkeypatch.setattr(sample_columns, "BLOCK_VALUES", block)
     path = tmp_path / f"{chunks}.h5"
     if not path.exists():
         write_archs4(path, VALUES, chunks=chunks)
@@ -118,7 +120,7 @@ def test_any_samples_and_range(tmp_path, monkeypatch, samples, start, stop, chun
 
 def test_metadata_is_read_in_windows(published, monkeypatch) -> None:
     at_once = read(published, series=("GSE2", "GSE5"), labels={"batch": "title"})
-    monkeypatch.setattr(archs4, "WINDOW", 4)
+    monkeypatch.setattr(archs4_samples, "WINDOW", 4)
     in_windows = read(published, series=("GSE2", "GSE5"), labels={"batch": "title"})
     assert at_once.observations.equals(in_windows.observations)
 
