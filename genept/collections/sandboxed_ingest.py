@@ -20,10 +20,12 @@ import pyarrow.parquet as pq
 
 from genept.collections import ingestion
 from genept.collections.preflight import CollectionRefusedError
+from genept.collections.ranges_for_child import AskedRanges, fetch_for_child, ranged_sources
 from genept.collections.shards import SHARD_OBSERVATIONS, spans_of
 from genept.collections.user_collections import local_archives, named_by_owner
 from genept.common import SourceError, Workers, console
 from genept.datasources import Collection, Source, parse_collection
+from genept.datasources.download import Ranged, RangedCopy
 from genept.datasources.readers import Allowance, Parent, limited
 from genept.nomenclature import GeneNamesRefusedError, Reference
 from genept.schema.tables import STORED
@@ -109,15 +111,17 @@ def parts_in_child(
     """
     archives, collection, origin = request.archives, request.collection, request.origin
     sources = [archives.catalogue.source(id_) for id_ in collection.sources]
-    files = {source.id: archives.fetch(source.id) for source in sources}
+    ranged = ranged_sources(archives, collection.sources)
+    files = {source.id: archives.fetch(source.id) for source in sources if source.id not in ranged}
     lake.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=lake.cache) as own_folder:
-        receiver = PartReceiver(lake, collection, origin, Path(own_folder))
+        receiver = PartReceiver(lake, collection, origin, Path(own_folder), ranged)
         with limited(
             _ingested,
             collection,
             sources,
             files,
+            {id_: opened.copy for id_, opened in ranged.items()},
             request.open_reference(),
             origin,
             request.processes,
@@ -143,17 +147,23 @@ class PartReceiver:
     ----------
     own_folder
         Where files are copied to before they are checked, out of the child's reach.
+    ranged
+        Files that the child reads by ranges, by source id.
     """
 
     def __init__(
-        self, lake: Lake, collection: Collection, origin: Origin, own_folder: Path
-    ) -> None:
+        self, lake: Lake, collection: Collection, origin: Origin, own_folder: Path,
+        ranged: Mapping[str, Ranged] | None = None,
+    ) -> None:  # fmt: skip
         self.parts: list[Part] = []
+        self._ranged = ranged or {}
         self._lake, self._collection, self._origin = lake, collection, origin
         self._own_folder, self._steps = own_folder, dict[int, tuple[str, Origin]]()
 
     def answer(self, question: dict[str, Any]) -> Any:
-        """Answer a request of the child: list the shards that are stored, or store one."""
+        """Answer a request of the child: list what is stored, store a shard, or fetch ranges."""
+        if "ranges_of" in question:
+            return fetch_for_child(self._ranged, question)
         if "observations" in question:
             return self._plan(question["observations"])
         return self.store_parts(question.get("shard"), question.get("parts"))
@@ -204,8 +214,7 @@ class PartReceiver:
                 while block := file.read(1 << 22):
                     kept.write(block)
             with pq.ParquetFile(copy) as parquet:
-                rows = parquet.metadata.num_rows
-                schema = parquet.schema_arrow
+                rows, schema = parquet.metadata.num_rows, parquet.schema_arrow
         except (OSError, ValueError, pa.ArrowException) as error:
             raise self.nonsense() from error
         if not schema.equals(STORED[table].schema(), check_metadata=False):
@@ -224,8 +233,7 @@ class _ChildLake:
     """What `collection_parts` needs of a lake, in a process that cannot reach one."""
 
     def __init__(self, parent: Parent) -> None:
-        self.cache = parent.folder
-        self._parent = parent
+        self.cache, self._parent = parent.folder, parent
         self._local: dict[str, Path] = {}
 
     def remembered(
@@ -273,12 +281,14 @@ def _ingested(
     collection: Collection,
     sources: Sequence[Source],
     files: dict[str, Path],
+    copies: dict[str, RangedCopy],
     reference: Reference,
     origin: Origin,
     processes: int,
 ) -> list[str]:
     """In the child: ingest, hand shards over, write the other tables; return their names."""
-    archives = local_archives(files, sources, parent.folder / "sources")
+    ranged = {id_: AskedRanges(copy, id_, parent) for id_, copy in copies.items()}
+    archives = local_archives(files, sources, parent.folder / "sources", ranged=ranged)
     request = ingestion.IngestRequest(archives, collection, lambda: reference, origin, processes)
     made: list[str] = []
     with Workers(processes) as workers, named_by_owner(sources):

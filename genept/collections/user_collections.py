@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from genept.common import SourceError, StoreError
 from genept.datasources import Catalogue, Collection, Media, Source
-from genept.datasources.download import Archives, SourceLocations, is_tar, mirror_path
+from genept.datasources.download import Archives, Ranged, SourceLocations, is_tar, mirror_path
 from genept.storage import ObjectStore, Registrations, sha256_of_file
 
 _MAGIC: Final[tuple[tuple[bytes, Media], ...]] = (
@@ -108,7 +108,13 @@ def media_of(path: Path) -> Media:
     return matching[0] if matching else "plain"
 
 
-def local_archives(files: Mapping[str, Path], sources: Sequence[Source], folder: Path) -> Archives:
+def local_archives(
+    files: Mapping[str, Path],
+    sources: Sequence[Source],
+    folder: Path,
+    *,
+    ranged: Mapping[str, Ranged] | None = None,
+) -> Archives:
     """Return archives that find sources on this machine, to try files out before they are stored.
 
     Parameters
@@ -119,6 +125,8 @@ def local_archives(files: Mapping[str, Path], sources: Sequence[Source], folder:
         The sources.
     folder
         For links and for what parsers leave; removed by the caller.
+    ranged
+        By source id, what is read by ranges; it has no local path.
 
     Returns
     -------
@@ -126,13 +134,14 @@ def local_archives(files: Mapping[str, Path], sources: Sequence[Source], folder:
         With these sources alone.
     """
     mirror = folder / "files"
-    for source in sources:
+    for source in (source for source in sources if source.id in files):
         place = mirror / mirror_path(source)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
         place.symlink_to(files[source.id].resolve())
     catalogue = Catalogue(sources={source.id: source for source in sources}, collections={})
-    return Archives(catalogue, folder / "cache", locations=SourceLocations((str(mirror),)))
+    locations = SourceLocations((str(mirror),))
+    return Archives(catalogue, folder / "cache", locations=locations, ranged=ranged)
 
 
 @contextmanager

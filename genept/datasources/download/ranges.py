@@ -38,8 +38,8 @@ from genept.datasources.source import Source
 _FIRST: Final = 16 << 10
 """Bytes that are requested when a file is opened."""
 N_THREADS: Final = 8
-_IN_MEMORY: Final = 16 << 20
-"""Bytes of answers that are in memory at the same time."""
+_IN_MEMORY: Final = 4 << 20
+"""Bytes of answers in memory at the same time: what a killed process has to fetch again."""
 _OPENED: Final = "opened.json"
 
 

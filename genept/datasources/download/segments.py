@@ -25,7 +25,7 @@ _RECORD: Final = struct.Struct("<QQI16s")
 _LONGEST: Final = 128 << 10
 """Bytes of a segment, which is read and hashed as a whole."""
 _IN_MEMORY: Final = 16 << 20
-_REQUEST: Final = 2 << 20
+_REQUEST: Final = 512 << 10
 """Bytes of one request, at most."""
 _WASTE: Final = 0.02
 """Share of bytes between ranges that may be fetched along, for fewer requests."""
@@ -190,7 +190,7 @@ def requests_for(missing: Sequence[Span]) -> list[Span]:
     -------
     list of Span
         They cover what is missing. The smallest gaps are closed, as long as what is fetched in
-        vain stays below 2 % of all; none is longer than 2 MiB.
+        vain stays below 2 % of all; none is longer than half a MiB.
     """
     budget = _WASTE * sum(stop - start for start, stop in missing)
     gaps = [after[0] - before[1] for before, after in pairwise(missing)]

@@ -271,7 +271,7 @@ class TenxH5Options(FormatOptions):
 class Archs4Options(FormatOptions):
     """A selection of ARCHS4's samples: those of any named series, or named, or that match.
 
-    Fields are of `meta/samples`; ``characteristics_ch1/tissue`` is one characteristic.
+    Fields are of `meta/samples`; ``characteristics_ch1/tissue|organ`` is the first of those keys.
     """
 
     series: tuple[str, ...] = ()

@@ -236,4 +236,4 @@ def test_requests_cover_what_is_missing_with_little_waste(spans, factor) -> None
         assert all(a[1] == b[0] for a, b in pairwise(left))
     payload = sum(stop - start for start, stop in missing)
     assert sum(stop - start for start, stop in requests) <= 1.02 * payload
-    assert all(stop - start <= 2 << 20 for start, stop in requests)
+    assert all(stop - start <= 512 << 10 for start, stop in requests)

@@ -17,11 +17,12 @@ from genept.common import SourceError
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives, Ranged
 from genept.datasources.formats import Archs4Options
+from genept.datasources.readers.attributes import attribute, attribute_fields
 from genept.datasources.readers.hdf5.archs4_samples import (
+    ATTRIBUTES,
     SAMPLE_ID,
     SERIES,
     SampleFields,
-    characteristic,
     choose_samples,
     connected,
 )
@@ -158,12 +159,14 @@ def _observations(
         field, _, key = source.partition("/")
         values: list[str | None] = [*samples.texts(field, chosen)]
         if key:
-            values = [characteristic(value or "", key) for value in values]
+            values = [attribute(value, key) for value in values]
         labels[label] = [None if value in ("", *options.missing) else value for value in values]
     return observation_frame(ids, groups, labels)
 
 
 def _metadata(samples: SampleFields, chosen: NDArray[np.int64]) -> pl.DataFrame:
-    """All fields of the chosen samples that are one text each."""
+    """All fields of the chosen samples that are one text each, and each of their attributes."""
     fields = {name: samples.texts(name, chosen) for name in samples.names}
-    return pl.DataFrame({"observation_id": samples.texts(SAMPLE_ID, chosen)} | fields)
+    attributes = attribute_fields(fields.get(ATTRIBUTES, ()), fields)
+    ids = {"observation_id": samples.texts(SAMPLE_ID, chosen)}
+    return pl.DataFrame(ids | fields | attributes)

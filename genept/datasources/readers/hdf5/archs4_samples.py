@@ -22,6 +22,7 @@ from genept.datasources.readers.hdf5.ranged import RangedStream, fetch_reads
 
 SAMPLE_ID: Final = "geo_accession"
 SERIES: Final = "series_id"
+ATTRIBUTES: Final = "characteristics_ch1"
 _SEPARATORS: Final = re.compile(r"[\s,;|]+")
 WINDOW: Final = 65_536
 
@@ -147,9 +148,3 @@ def connected(series: Sequence[str]) -> list[str]:
             low, high = sorted((root(members[0]), root(other)))
             parent[high] = low
     return [root(members[0]) if members else "" for members in lists]
-
-
-def characteristic(text: str, name: str) -> str | None:
-    """The value of ``name: value`` in a list of characteristics."""
-    match = re.search(rf"(?:^|[,\t;])\s*{re.escape(name)}\s*:\s*([^,\t;]*)", text, re.IGNORECASE)
-    return match[1].strip() if match else None

@@ -19,7 +19,7 @@ from genept.datasources.download import N_THREADS, Ranged, RangedCopy, Segments,
 
 _AHEAD: Final = 16 << 10
 """Bytes that are fetched for a read that is not the continuation of another."""
-_FARTHEST: Final = 4 << 20
+_FARTHEST: Final = 2 << 20
 """Bytes that are fetched for one that continues others: it doubles up to this."""
 _LEAST: Final = 8 << 10
 """Bytes that are fetched for a read of texts: what is beside them is often needed next."""

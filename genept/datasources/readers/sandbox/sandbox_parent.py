@@ -215,8 +215,10 @@ def _conversation(
         elif "ask" in message:
             if handler is None or not isinstance(message["ask"], dict):
                 return None
+            with watch.answering():
+                answer = handler(message["ask"])
             with contextlib.suppress(BrokenPipeError):
-                to_child.write(json.dumps(handler(message["ask"])).encode() + b"\n")
+                to_child.write(json.dumps(answer).encode() + b"\n")
                 to_child.flush()
         else:
             return message
