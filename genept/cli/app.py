@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "genes": "reference", "sources": "reference", "search": "lookup", "neighbours": "lookup",
     "spaces": "vector", "embeddings": "vector", "embedders": "embedders", "bench": "bench",
-    "models": "result", "collections": "collections", "perturbations": "screen",
+    "models": "result", "collections": "collections.collections", "perturbations": "screen",
     "predict": "predict", "release": "release", "chat": "chat",
     "export": "lookup", "games": "games", "profiles": "profile", "describe": "describe",
 }  # fmt: skip

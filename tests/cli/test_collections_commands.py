@@ -10,9 +10,9 @@ import pytest
 from own_files import REFERENCE, counts, write_counts, write_labels
 from typer.testing import CliRunner
 
-import genept.cli.collections_commands
+import genept.cli.collections.collections_commands
 import genept.client.installation
-from genept.cli.collections_commands import collections
+from genept.cli.collections.collections_commands import collections
 from genept.collections.dry_run import try_out
 from genept.collections.user_collections import added_collections
 from genept.common.display import open_console
@@ -26,7 +26,7 @@ def product(tmp_path, monkeypatch, object_store):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("GENEPT_PRODUCT", product)
-    for module in (genept.client.installation, genept.cli.collections_commands):
+    for module in (genept.client.installation, genept.cli.collections.collections_commands):
         monkeypatch.setattr(module, "open_store", lambda *_, **__: object_store)
     monkeypatch.setattr(genept.client.installation, "starter_reference", lambda _: REFERENCE)
     write_labels(tmp_path / "labels.csv", write_counts(tmp_path / "mine.csv", counts()))
@@ -114,7 +114,7 @@ def test_collections_are_listed_with_their_whole_titles(monkeypatch, is_terminal
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("LINES", "25")
     answer = open_console(soft_wrap=True)
-    monkeypatch.setattr(genept.cli.collections_commands, "answer", answer)
+    monkeypatch.setattr(genept.cli.collections.collections_commands, "answer", answer)
     lines = run("list").output.splitlines()
     title = "TCGA breast cancer with PAM50 subtypes"
     (at,) = [at for at, line in enumerate(lines) if line.startswith("tcga-brca ")]
@@ -152,7 +152,7 @@ def test_an_option_that_cannot_be_is_refused_in_one_line(monkeypatch, options, s
     def in_process(*files, **limits):
         return try_out(*files, **limits | {"limits": None})
 
-    monkeypatch.setattr(genept.cli.collections_commands, "try_out", in_process)
+    monkeypatch.setattr(genept.cli.collections.collections_commands, "try_out", in_process)
     with pytest.raises(SourceError) as refused:
         run("validate", "mine.csv", *options)
     assert str(refused.value).startswith(says)
@@ -177,7 +177,7 @@ def test_labels_are_shown_with_their_terms_and_what_has_none(monkeypatch):
         asked.update(options, name=name)
         return mapping.lazy()
 
-    monkeypatch.setattr(genept.cli.collections_commands, "load_table", load_table)
+    monkeypatch.setattr(genept.cli.collections.collections_commands, "load_table", load_table)
     shown = run("labels", "mine")
     assert shown.exit_code == 0, shown.output
     assert (asked["name"], asked["collection_id"]) == ("label_mapping", "mine")
@@ -186,7 +186,7 @@ def test_labels_are_shown_with_their_terms_and_what_has_none(monkeypatch):
         "CL:1 or CL:2", "nothing has it",
     ):  # fmt: skip
         assert text in shown.output
-    monkeypatch.setattr(genept.cli.collections_commands, "MOST_LABELS", 1)
+    monkeypatch.setattr(genept.cli.collections.collections_commands, "MOST_LABELS", 1)
     assert "and 1 more: --all" in run("labels", "mine").output
     rows = run("labels", "mine", "--json").output
     assert json.loads(rows)[0]["label_text"] == "Tregs"

@@ -19,9 +19,9 @@ import pytest
 from own_tables import Truth, annotated, excel, feature_counts, r_names, r_table, written
 from typer.testing import CliRunner
 
-import genept.cli.collections_commands
+import genept.cli.collections.collections_commands
 import genept.client.installation
-from genept.cli.collections_commands import collections
+from genept.cli.collections.collections_commands import collections
 from genept.client.platform import Platform
 from genept.collections.dry_run import try_out
 from genept.collections.ingestion import ingest
@@ -66,7 +66,7 @@ def product(tmp_path, monkeypatch, object_store, reference) -> str:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("GENEPT_PRODUCT", product)
-    for module in (genept.client.installation, genept.cli.collections_commands):
+    for module in (genept.client.installation, genept.cli.collections.collections_commands):
         monkeypatch.setattr(module, "open_store", lambda *_, **__: object_store)
     monkeypatch.setattr(genept.client.installation, "starter_reference", lambda _: reference)
 
@@ -74,7 +74,7 @@ def product(tmp_path, monkeypatch, object_store, reference) -> str:
         """The limits of the reading process are held by tests of their own; each costs seconds."""
         return try_out(*files, **options | {"limits": None})
 
-    monkeypatch.setattr(genept.cli.collections_commands, "try_out", in_process)
+    monkeypatch.setattr(genept.cli.collections.collections_commands, "try_out", in_process)
     return product
 
 

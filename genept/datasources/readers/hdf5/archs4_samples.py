@@ -52,6 +52,11 @@ class SampleFields:
             if isinstance(item, h5py.Dataset) and item.shape == (self.n,) and item.dtype.kind != "f"
         ]
 
+    @property
+    def all_names(self) -> list[str]:
+        """Names of all fields."""
+        return list(self._group)
+
     def windows(self, field: str) -> Iterator[tuple[int, pl.Series]]:
         """A field of all samples piece by piece, as text: whole fields can be long."""
         dataset = as_dataset(at_path(self._group, field))
@@ -112,7 +117,7 @@ def choose_samples(samples: SampleFields, options: Archs4Options) -> NDArray[np.
         matched: set[str] = set()
         for first, values in samples.windows(field) if wanted else ():
             for row, value in enumerate(values):
-                if hit := set(_SEPARATORS.split(value)) & set(wanted):
+                if hit := set(series_of(value)) & set(wanted):
                     matched |= hit
                     chosen[first + row] = True
         if lost := sorted(set(wanted) - matched):
@@ -130,6 +135,11 @@ def choose_samples(samples: SampleFields, options: Archs4Options) -> NDArray[np.
     return np.flatnonzero(chosen).astype(np.int64)
 
 
+def series_of(text: str) -> list[str]:
+    """The series that a sample is in."""
+    return [name for name in _SEPARATORS.split(text) if name]
+
+
 def connected(series: Sequence[str]) -> list[str]:
     """One name for all samples whose lists of series overlap: the first series of theirs all.
 
@@ -142,7 +152,7 @@ def connected(series: Sequence[str]) -> list[str]:
             parent[name] = name = parent[parent[name]]
         return name
 
-    lists = [[name for name in _SEPARATORS.split(text) if name] for text in series]
+    lists = [series_of(text) for text in series]
     for members in lists:
         for other in members[1:]:
             low, high = sorted((root(members[0]), root(other)))

@@ -1,0 +1,132 @@
+"""`genept collections search`: samples of a large public collection, and a collection of them."""
+
+import re
+from collections import Counter
+from typing import Annotated, Final
+
+import polars as pl
+import typer
+from rich.markup import escape
+
+from genept.client import Installation
+from genept.collections import (
+    MOST_SINGLE_CELL,
+    SEARCHED,
+    collection_of_samples,
+    declare_collection,
+    search_samples,
+)
+from genept.collections.labels import prefix_of
+from genept.common import Settings, SourceError, console, open_console, plain_table
+from genept.datasources.readers.hdf5 import SampleQuery
+
+answer = open_console(soft_wrap=True)
+MOST_SHOWN: Final = 15
+
+Texts = Annotated[list[str] | None, typer.Option(help="In any case; one of several.")]
+
+
+def search(
+    where: Annotated[str, typer.Argument(help="archs4.")],
+    tissue: Texts = None,
+    disease: Texts = None,
+    series: Annotated[
+        list[str] | None, typer.Option(help="GEO series, such as GSE30611; one of several.")
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="In title, source or attributes; all of several.")
+    ] = None,
+    id_: Annotated[
+        str | None, typer.Option("--id", help="Add the samples as a collection of this id.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Of the collection, in one line.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="LABEL=FIELD, such as batch=title.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every sample as JSON.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+) -> None:
+    """Find samples by what their authors say of them; with --id, add them: `genept run` reads them.
+
+    Of a file that is not here, only its metadata are fetched, and kept for the next search.
+    """
+    if where not in SEARCHED:
+        raise SourceError(f"{where!r} cannot be searched: expected {' or '.join(SEARCHED)}")
+    pairs = dict(_assigned(each) for each in label or ())
+    installation, source_id = Installation(Settings()), SEARCHED[where]
+    if id_ is not None and id_ in installation.catalogue.collections:
+        raise SourceError(f"there is a collection {id_!r} already: choose another id")
+    query = SampleQuery(
+        tuple(series or ()), tuple(tissue or ()), tuple(disease or ()), tuple(text or ())
+    )
+    with console.status(f"reading what {where} says of its samples"):
+        found = search_samples(
+            installation.archives, source_id, query, allowance=installation.file_allowance
+        )
+    if as_json:
+        typer.echo(found.write_json())
+    else:
+        _print_found(installation, found)
+    if id_ is None:
+        return
+    entry = collection_of_samples(
+        installation.archives, source_id, found, id_=id_, labels=pairs,
+        title=title or f"{where}: {_described(query)}",
+    )  # fmt: skip
+    n = len(entry.options["samples"])
+    if not yes and not typer.confirm(f"Add {n:,} samples as {id_!r}?", default=False):
+        answer.print("nothing was stored")
+        raise typer.Exit(1)
+    declare_collection(installation.store, installation.settings.product, entry, ())
+    answer.print(f"added {id_}: `genept run` fetches their counts, and publishes them")
+
+
+def _assigned(text: str) -> tuple[str, str]:
+    label, sign, field = text.partition("=")
+    if not (label and sign and field):
+        raise SourceError(f"--label {text!r}: expected LABEL=FIELD, such as batch=title")
+    return label, field
+
+
+def _described(query: SampleQuery) -> str:
+    """What was sought, in one line."""
+    parts = (("series", query.series), ("tissue", query.tissue), ("disease", query.disease))
+    named = [f"{name} {' or '.join(values)}" for name, values in parts if values]
+    return ", ".join([*named, *([f"text {' and '.join(query.text)}"] if query.text else [])])
+
+
+def _print_found(installation: Installation, found: pl.DataFrame) -> None:
+    single = int((found["single_cell"] > MOST_SINGLE_CELL).sum())
+    series = Counter(
+        name for text in found["series"] for name in dict.fromkeys(re.split(r"[\s,;|]+", text))
+    )
+    answer.print(
+        f"{found.height:,} samples of {len(series):,} series; {single:,} are likely single cells, "
+        "and left out"
+    )
+    if not found.height:
+        return
+    first = {
+        name: row
+        for row in reversed(found.select("series", "title").rows())
+        for name in re.split(r"[\s,;|]+", row[0])
+    }
+    rows = [(name, f"{n:,}", escape(first[name][1])) for name, n in series.most_common(MOST_SHOWN)]
+    answer.print(plain_table("series", "samples", "such as", rows=rows))
+    for field, of_field in (("tissue", "tissue"), ("disease", "diagnosis")):
+        counted = Counter(value for value in found[field] if value is not None)
+        named = [value for value, _ in counted.most_common(MOST_SHOWN)]
+        mapper = installation.label_mapper
+        terms = [
+            f"{it.term} {mapper.ontologies[prefix_of(it.term)][it.term].name}"
+            if it.term
+            else it.outcome.replace("_", " ")
+            for it in mapper.map_labels("", of_field, named)
+        ]
+        without = found.height - counted.total()
+        answer.print(f"\n{field}: {len(counted):,} values; {without:,} samples name none")
+        rows = [
+            (escape(value), f"{counted[value]:,}", term)
+            for value, term in zip(named, terms, strict=True)
+        ]
+        answer.print(plain_table(field, "samples", "term", rows=rows))

@@ -1,0 +1,153 @@
+"""Samples of a large public collection, found by their metadata; and a collection made of them.
+
+The publisher's file is read by a process with limits, which asks for ranges of it. What samples
+say of themselves is read in `genept.datasources.readers.hdf5`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+from pydantic import ValidationError
+
+from genept.collections.ranges_for_child import AskedRanges, fetch_for_child, ranged_sources
+from genept.common import SourceError, problems_of
+from genept.datasources import Collection
+from genept.datasources.download import Archives, RangedCopy
+from genept.datasources.readers import Allowance, Parent, limited
+from genept.datasources.readers.hdf5 import (
+    DISEASE_KEYS,
+    FOUND_SCHEMA,
+    TISSUE_KEYS,
+    SampleQuery,
+    search_archs4,
+)
+
+SEARCHED: Final[Mapping[str, str]] = {"archs4": "archs4-human"}
+"""What can be searched, and its source."""
+
+MOST_SINGLE_CELL: Final = 0.5
+"""Likelier single cells are left out, as when they are ingested."""
+
+MOST_CHOSEN: Final = 100_000
+"""Samples of one collection: its declaration names each of them."""
+
+_LABELS: Final = {
+    "tissue": f"characteristics_ch1/{TISSUE_KEYS}",
+    "diagnosis": f"characteristics_ch1/{DISEASE_KEYS}",
+}
+
+
+def search_samples(
+    archives: Archives, source_id: str, query: SampleQuery, *, allowance: Allowance
+) -> pl.DataFrame:
+    """Find samples of ARCHS4 by their metadata; of a file that is elsewhere, only that is fetched.
+
+    Parameters
+    ----------
+    archives
+        Knows where the file is.
+    source_id
+        Its source.
+    query
+        What is sought.
+    allowance
+        What reading it may take.
+
+    Returns
+    -------
+    pl.DataFrame
+        Columns of `FOUND_SCHEMA`, a row for each sample, likely single cells included.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be had or read.
+    """
+    if query == SampleQuery():
+        raise SourceError("say what is sought: a tissue, a disease, a series or a text")
+    for accession in query.series:
+        if not re.fullmatch(r"GSE\d+", accession):
+            raise SourceError(f"{accession!r} is no GEO series: expected such as GSE30611")
+    source = archives.catalogue.source(source_id)
+    ranged = ranged_sources(archives, [source_id])
+    file = archives.fetch(source_id) if source_id not in ranged else None
+    copy = None if file is not None else ranged[source_id].copy
+    with limited(
+        _searched, file or copy, source_id, query,
+        what=source.title,
+        limits=allowance.limits(),
+        handler=partial(fetch_for_child, ranged),
+    ) as answer:  # fmt: skip
+        return answer.table("samples", FOUND_SCHEMA)
+
+
+def _searched(parent: Parent, file: Path | RangedCopy, source: str, query: SampleQuery) -> None:
+    """In the child: read the metadata, and hand over what was found."""
+    opened = file if isinstance(file, Path) else AskedRanges(file, source, parent)
+    parent.write_table("samples", search_archs4(opened, query))
+
+
+def collection_of_samples(
+    archives: Archives,
+    source_id: str,
+    samples: pl.DataFrame,
+    *,
+    id_: str,
+    title: str,
+    labels: Mapping[str, str] | None = None,
+) -> Collection:
+    """Declare a collection of samples that were found.
+
+    Parameters
+    ----------
+    archives
+        Knows the source.
+    source_id
+        Where they were found.
+    samples
+        Rows of `search_samples`.
+    id_, title
+        Of the collection.
+    labels
+        Our label to a field, such as ``source_name_ch1`` or ``characteristics_ch1/cell line``;
+        tissue and diagnosis are those that the search shows, unless they are given.
+
+    Returns
+    -------
+    Collection
+        Counts of these samples by their accessions; series that share a sample are one group.
+
+    Raises
+    ------
+    SourceError
+        There are no samples or too many, or the id or a label is invalid.
+    """
+    source = archives.catalogue.source(source_id)
+    bulk = samples.filter(pl.col("single_cell") <= MOST_SINGLE_CELL)
+    if not 0 < bulk.height <= MOST_CHOSEN:
+        raise SourceError(
+            f"{bulk.height:,} bulk samples were found; a collection has 1 to {MOST_CHOSEN:,}: "
+            "search for something else, or for more at once"
+        )
+    entry = {
+        "id": id_,
+        "title": title,
+        "kind": "bulk",
+        "format": "archs4",
+        "sources": (source_id,),
+        "unit": "counts",
+        "duplicate_policy": "sum",
+        "group_axis": "series",
+        **source.model_dump(include={"redistributable", "licence", "citation"}),
+        "options": {"samples": bulk["sample"].to_list(), "labels": _LABELS | dict(labels or {})},
+    }
+    try:
+        return Collection.model_validate(entry)
+    except ValidationError as error:
+        raise SourceError(f"collection {id_!r}: {problems_of(error)}") from error

@@ -1,0 +1,122 @@
+"""`genept collections search`: samples of ARCHS4 become a collection that a run reads by ranges."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hdf5_layouts import TEXT, write_archs4
+from planted import gene, reference_of
+from publisher import Publisher, publisher
+from typer.testing import CliRunner
+
+import genept.cli.collections.collections_commands
+import genept.client.installation
+from genept.cli.collections.collections_commands import collections
+from genept.client.installation import Installation
+from genept.collections.labels import LabelMapper
+from genept.common.errors import SourceError
+from genept.common.settings import Settings
+from genept.datasources.gene_ontology import OntologyTerm
+from genept.nomenclature.reference import Reference
+
+PATH = "archs4/files/human_gene_v2.5.h5"
+N_GENES, N_SAMPLES = 200, 400
+VALUES = np.random.default_rng(1).poisson(9, (N_GENES, N_SAMPLES)).astype("u4") + 1
+REFERENCE = Reference("t", reference_of(*(gene(at, f"G{at}") for at in range(1, N_GENES + 1))))
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch, object_store):
+    """ARCHS4 on loopback, and a product of its own that knows it there."""
+    path = write_archs4(tmp_path / "h.h5", VALUES, chunks=(50, 1))
+    attributes = [
+        f"tissue: {('liver', 'lung')[at // 200]},disease: {('HCC', 'normal')[at % 2]},sex: F"
+        for at in range(N_SAMPLES)
+    ]
+    with h5py.File(path, "a") as file:
+        del file["meta/samples/characteristics_ch1"]
+        file.create_dataset("meta/samples/characteristics_ch1", data=attributes, dtype=TEXT)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("GENEPT_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("GENEPT_PRODUCT", f"own-{secrets.token_hex(4)}")
+    for module in (genept.client.installation, genept.cli.collections.collections_commands):
+        monkeypatch.setattr(module, "open_store", lambda *_, **__: object_store)
+    monkeypatch.setattr(genept.client.installation, "starter_reference", lambda _: REFERENCE)
+    liver = {"UBERON:0002107": OntologyTerm("liver", "", (), {})}
+    monkeypatch.setattr(Installation, "label_mapper", LabelMapper({"UBERON": liver}))
+    with publisher() as server:
+        server.files[PATH] = path.read_bytes()
+        monkeypatch.setenv("GENEPT_ADDRESSES", json.dumps({"archs4-human": f"{server.url}/{PATH}"}))
+        yield server
+
+
+def run(*arguments: str, answers: str | None = None) -> str:
+    result = CliRunner().invoke(collections, list(arguments), input=answers)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.output
+
+
+def test_samples_are_counted_by_series_and_label(server: Publisher) -> None:
+    output = run("search", "archs4", "--tissue", "Liver", "--disease", "hcc", "--text", "sample 1")
+    numbers = [at for at in range(0, 200, 2) if f"sample {at}".startswith("sample 1")]
+    assert f"{len(numbers)} samples of" in output
+    assert "likely single cells" in output
+    assert "UBERON:0002107 liver" in output
+    assert "HCC" in output
+    assert "normal" not in output
+    n = len(server.seen)
+    assert run("search", "archs4", "--series", "GSE3", "--json").startswith("[{")
+    assert len(server.seen) == n, "what was read for one search serves the next"
+
+
+def test_samples_that_were_found_become_a_collection(server: Publisher, tmp_path: Path) -> None:
+    arguments = ("search", "archs4", "--series", "GSE30", "--series", "GSE31", "--id", "livers")
+    assert "nothing was stored" in run(*arguments, answers="\n")
+    output = run(*arguments, "--label", "batch=title", "--yes")
+    assert "added livers" in output
+    installation = Installation(Settings())
+    (added,) = installation.added
+    numbers = [at for at in range(145, 155) if at % 7 != 6]
+    assert added.collection.options["samples"] == [f"GSM{at}" for at in numbers]
+    assert added.collection.licence == "CC-BY-4.0"
+    before = server.sent
+    parts = installation.ingest(added.collection)
+    assert 0 < server.sent - before < len(server.files[PATH]) / 4, "the rest stays where it is"
+    observations, *_ = [part for part in parts if part.table == "observations"]
+    rows = installation.lake.read(observations).sort("observation_id")
+    assert set(rows["observation_id"]) == {f"GSM{at}" for at in numbers}
+    assert set(rows["tissue"]) == {"liver"}
+    assert set(rows["diagnosis"]) == {"HCC", "normal"}
+    assert rows["sex"].unique().to_list() == ["F"]
+    assert rows["batch"][0] == f"sample {numbers[0]}"
+    expected = VALUES[:, numbers].sum(axis=0)
+    assert rows["total"].to_list() == pytest.approx(expected.tolist())
+    with pytest.raises(SourceError, match="there is a collection 'livers' already"):
+        run(*arguments, "--yes")
+    assert "removed livers" in run("remove", "livers")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("archs5",), "'archs5' cannot be searched: expected archs4"),
+        (("archs4",), "say what is sought"),
+        (("archs4", "--series", "SRP1"), "'SRP1' is no GEO series"),
+        (("archs4", "--text", "x", "--label", "tissue"), "expected LABEL=FIELD"),
+        (("archs4", "--text", "no such", "--id", "x", "--yes"), "0 bulk samples were found"),
+        (("archs4", "--series", "GSE3", "--id", "X", "--yes"), "collection 'X': id: "),
+        (
+            ("archs4", "--series", "GSE3", "--id", "x", "--label", "nix=title", "--yes"),
+            "collection 'x': .*nix",
+        ),
+    ],
+)
+def test_what_cannot_be_searched_is_said(server: Publisher, arguments, says) -> None:
+    with pytest.raises(SourceError, match=says):
+        run("search", *arguments)
