@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,17 +35,18 @@ from genept.storage.provenance import Part
 
 pytestmark = pytest.mark.dask
 
-PRODUCT, LANES, N_GENES = "dask", 4, 40
+N_GENES = 40
 PATIENCE = 200.0
 """Seconds of a run after which every process of the cluster writes down where its threads are."""
 REFERENCE = numbered_reference(N_GENES)
-RECORDS = f"{PRODUCT}/lake/records/embeddings/"
 
 
 @dataclass
 class Cluster:
-    """A scheduler and two workers, and the shards of their jobs."""
+    """A scheduler and its workers, and the shards of their jobs in the lake of a product."""
 
+    product: str
+    lanes: int
     scheduler: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]]
     logs: Path
@@ -81,8 +82,38 @@ class Cluster:
         assert event is not None
         assert event.asset_materialization is not None
         version = (event.asset_materialization.tags or {})["dagster/data_version"]
-        lake = Lake(self.store, PRODUCT, self.reference.cache)
+        lake = Lake(self.store, self.product, self.reference.cache)
         return [part.sha256 for part in lake.table("cell_embeddings", version).parts]
+
+    def finished(self, name: str) -> int:
+        """How many shards of a job the lake remembers."""
+        space = dask_run.SPACES[name].id
+        return len(list(self.store.list(f"{self.product}/lake/records/embeddings/{space}/")))
+
+    def run_and_lose(
+        self, name: str, instance: dg.DagsterInstance, workers: Sequence[int]
+    ) -> tuple[dg.JobExecutionResult, list[int]]:
+        """Run a job and kill these workers one after another, each after two more shards.
+
+        Returns the result, and how many shards were finished at each kill.
+        """
+        finished: list[int] = []
+
+        def kill_in_the_middle() -> None:
+            for worker in workers:
+                wanted = finished[-1] + 2 if finished else 3
+                while (count := self.finished(name)) < wanted:
+                    time.sleep(0.02)
+                finished.append(count)
+                self.workers[worker].kill()
+
+        killer = threading.Thread(target=kill_in_the_middle, daemon=True)
+        killer.start()
+        result = self.run(name, instance)
+        killer.join(timeout=10)
+        for worker in workers:
+            assert self.workers[worker].wait(timeout=10) == -9
+        return result, finished
 
 
 def _ingest_collection(lake: Lake) -> list[Part]:
@@ -109,7 +140,28 @@ def cluster(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("dask")
-    lake = Lake(object_store, PRODUCT, folder / "parts")
+    yield from started(embedded_store, object_store, folder, n_workers=2, lanes=4)
+
+
+@pytest.fixture
+def eight_workers(
+    embedded_store: EmbeddedStore, object_store: ObjectStore, tmp_path: Path
+) -> Iterator[Cluster]:
+    yield from started(embedded_store, object_store, tmp_path / "eight", n_workers=8, lanes=16)
+
+
+def started(
+    embedded_store: EmbeddedStore,
+    object_store: ObjectStore,
+    folder: Path,
+    *,
+    n_workers: int,
+    lanes: int,
+) -> Iterator[Cluster]:
+    """A cluster whose workers share a planted collection of sixteen shards in a lake of its own."""
+    folder.mkdir(exist_ok=True)
+    product = f"dask-{n_workers}"
+    lake = Lake(object_store, product, folder / "parts")
     parts = _ingest_collection(lake)
     genes = REFERENCE["ensembl_gene_id"].to_list()
     vectors = {
@@ -135,9 +187,9 @@ def cluster(
         "GENEPT_S3_ACCESS_KEY": endpoint.access_key,
         "GENEPT_S3_SECRET_KEY": endpoint.secret_key,
         "GENEPT_BUCKET": embedded_store.bucket,
-        "GENEPT_PRODUCT": PRODUCT,
+        "GENEPT_PRODUCT": product,
         "GENEPT_THREADS": "1",
-        "GENEPT_LANES": str(LANES),
+        "GENEPT_LANES": str(lanes),
         "GENEPT_EXECUTOR": "dask",
         "GENEPT_EXECUTOR_CONFIG": str(PROJECT / "infra" / "dask" / "executor.yaml"),
         dask_run.TABLES_FILE: str(folder / "tables.json"),
@@ -145,15 +197,15 @@ def cluster(
             map(str, (PROJECT, PROJECT / "tests", PROJECT / "tests" / "support"))
         ),
     }
-    with pytest.MonkeyPatch.context() as patch, ExitStack() as started:
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
 
         def start(name: str, *arguments: str) -> subprocess.Popen[bytes]:
             patch.setenv("GENEPT_STATE_DIR", str(folder / name))
-            log = started.enter_context((folder / f"{name}.log").open("wb"))
+            log = stack.enter_context((folder / f"{name}.log").open("wb"))
             command = [sys.executable, "-m", f"distributed.cli.dask_{arguments[0]}", *arguments[1:]]
             process = subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=log)
-            started.callback(process.wait)
-            started.callback(process.kill)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
             return process
 
         for variable, value in environment.items():
@@ -173,10 +225,13 @@ def cluster(
             "--local-directory",
             str(folder),
         )
-        workers = [start(name, "worker", address, *loopback, *options) for name in ("one", "two")]
+        workers = [
+            start(f"worker-{number}", "worker", address, *loopback, *options)
+            for number in range(n_workers)
+        ]
         _wait_for(address, len(workers))
-        reference = Lake(object_store, "dask-reference", folder / "parts")
-        yield Cluster(scheduler, workers, folder, shards, reference, object_store)
+        reference = Lake(object_store, f"{product}-reference", folder / "parts")
+        yield Cluster(product, lanes, scheduler, workers, folder, shards, reference, object_store)
 
 
 def _address(file: Path) -> str:
@@ -212,7 +267,7 @@ def test_two_workers_produce_the_same_bytes_as_one_process(
         for event in result.all_node_events
         if event.is_step_success and str(event.step_key).startswith("embedding_lane")
     ]
-    assert len(lanes) == LANES
+    assert len(lanes) == cluster.lanes
 
 
 def test_nothing_is_built_downstream_of_a_failed_lane(
@@ -233,20 +288,19 @@ def test_nothing_is_built_downstream_of_a_failed_lane(
 def test_a_worker_that_is_killed_changes_nothing(
     cluster: Cluster, instance: dg.DagsterInstance
 ) -> None:
-    space = dask_run.SPACES["killed"].id
-    finished_at_kill = []
-
-    def kill_in_the_middle() -> None:
-        while len(records := list(cluster.store.list(f"{RECORDS}{space}/"))) < 3:
-            time.sleep(0.02)
-        finished_at_kill.append(len(records))
-        cluster.workers[0].kill()
-
-    killer = threading.Thread(target=kill_in_the_middle, daemon=True)
-    killer.start()
-    result = cluster.run("killed", instance)
-    killer.join(timeout=10)
-    assert cluster.workers[0].wait(timeout=10) == -9
-    assert finished_at_kill[0] < len(cluster.shards["killed"])
+    result, finished = cluster.run_and_lose("killed", instance, [0])
+    assert finished[0] < len(cluster.shards["killed"])
     assert result.success
     assert cluster.materialised(instance) == cluster.expected("killed")
+
+
+@pytest.mark.soak
+def test_three_of_eight_workers_that_are_lost_change_nothing(
+    eight_workers: Cluster, instance: dg.DagsterInstance
+) -> None:
+    result, finished = eight_workers.run_and_lose("lost", instance, [1, 4, 6])
+    assert finished[-1] < len(eight_workers.shards["lost"])
+    assert result.success
+    assert eight_workers.materialised(instance) == eight_workers.expected("lost")
+    survivors = [worker for worker in eight_workers.workers if worker.poll() is None]
+    assert len(survivors) == 5

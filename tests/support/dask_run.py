@@ -31,6 +31,7 @@ TABLES_FILE = "GENEPT_TEST_TABLES"
 SPACES = {
     "whole": Space("minilm-l6-v2", "name-go"),
     "killed": Space("random-384", "name-go", is_control=True),
+    "lost": Space("minilm-l6-v2", "name"),
     "failing": Space("minilm-l6-v2", "name-only"),
 }
 
@@ -93,6 +94,10 @@ def whole() -> dg.JobDefinition:
 
 def killed() -> dg.JobDefinition:
     return _job("killed")
+
+
+def lost() -> dg.JobDefinition:
+    return _job("lost")
 
 
 def failing() -> dg.JobDefinition:
