@@ -27,7 +27,7 @@ import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from genept.embeddings.expression import Block, RowGroup, align, row_groups_of
-from genept.embeddings.pooling import expression_weights, in_order, pool_part
+from genept.embeddings.pooling import TABLE_OF_KIND, expression_weights, in_order, pool_part
 from genept.embeddings.weighted_sum import WeightedSum, compiled, popularity
 from genept.schema.columns import Table
 from genept.schema.tables import TABLES
@@ -36,6 +36,8 @@ from genept.storage.parquet import write_parquet
 THREADS = 2
 N_GENES = 20_000
 ROUNDS = 3
+CELLS, SAMPLES = 0.09, 0.41
+"""Share of the genes that a cell and a bulk-like sample express."""
 PBMC_DETECTION = (
     (0, 1.0), (0.0064, 0.8), (0.0257, 0.5), (0.0703, 0.3), (0.0905, 0.25), (0.1159, 0.2),
     (0.1977, 0.1), (0.2633, 0.05), (0.3, 0.031), (0.35, 0.014), (0.4, 0.006), (0.5, 0.001),
@@ -234,11 +236,13 @@ class Renamed(RowGroup):
             yield [f"{self.prefix}-{id_}" for id_ in ids], expression
 
 
-def end_to_end(n: int, dimensions: int) -> None:
+def end_to_end(n: int, dimensions: int, density: float) -> None:
     """Parquet to parquet in this process; prints rate, shares and peak memory."""
     import pyarrow.parquet as pq
 
-    block, vectors = observations(1024, 0.09), gene_vectors(dimensions)
+    block, vectors = observations(1024, density), gene_vectors(dimensions)
+    kind = "single_cell" if density == CELLS else "bulk"
+    table = TABLES[TABLE_OF_KIND[kind]]
     genes = [f"ENSG{number:011d}" for number in range(N_GENES)]
     axis = pl.DataFrame(
         {
@@ -267,10 +271,10 @@ def end_to_end(n: int, dimensions: int) -> None:
             aligned = align(embeddings, axis, block.shape[0])
             laid_out = WeightedSum(aligned.vectors, aligned.popularity)
             batches = pool_part(
-                groups(), laid_out, aligned.has_vector, kind="single_cell", unit="counts",
+                groups(), laid_out, aligned.has_vector, kind=kind, unit="counts",
                 space="bench", collection="bench", threads=THREADS,
             )  # fmt: skip
-            write_parquet(target, TABLES["cell_embeddings"], batches, dimensions)
+            write_parquet(target, table, batches, dimensions)
 
         compiled()  # once a process, and printed above
         cost, _ = timed(embed_all)
@@ -285,9 +289,10 @@ def end_to_end(n: int, dimensions: int) -> None:
     exact /= np.linalg.norm(exact, axis=1, keepdims=True)
     shared = min(len(flat), len(exact))
     report(
-        f"{n:>9,} cells × {dimensions:,}: {n / cost.wall:>7,.0f} cells/s, {cost.wall:6.1f} s, "
-        f"CPU {cost.cpu / n * 1e6:4.0f} µs a cell; the kernel alone "
-        f"{repeated.shape[0] / alone.wall:>7,.0f} cells/s, share "
+        f"{n:>9,} {'cells' if kind == 'single_cell' else 'samples'} × {dimensions:,}: "
+        f"{n / cost.wall:>7,.0f} a second, {cost.wall:6.1f} s, "
+        f"CPU {cost.cpu / n * 1e6:4.0f} µs each; the kernel alone "
+        f"{repeated.shape[0] / alone.wall:>7,.0f} a second, share "
         f"{n / cost.wall / (repeated.shape[0] / alone.wall):.2f}; peak "
         f"{peak_memory():.2f} GB, "
         f"error {np.abs(flat[:shared] - exact[:shared]).max():.1e}"
@@ -388,10 +393,13 @@ def main() -> None:
     """Print everything; sizes of the end-to-end run in processes of their own, for their memory."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--size", type=float, default=1.0)
-    arguments.add_argument("--end-to-end", type=int, nargs=2, metavar=("CELLS", "DIMENSIONS"))
+    arguments.add_argument(
+        "--end-to-end", nargs=3, metavar=("OBSERVATIONS", "DIMENSIONS", "DENSITY")
+    )
     options = arguments.parse_args()
     if options.end_to_end:
-        end_to_end(*options.end_to_end)
+        n, dimensions, density = options.end_to_end
+        end_to_end(int(n), int(dimensions), float(density))
         return
 
     def scaled(n: int, at_least: int) -> int:
@@ -401,14 +409,17 @@ def main() -> None:
     report(f"load average before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     first_call()
     for dimensions in (1536, 384):
-        compare("Cells", scaled(4096, 512), 0.09, dimensions)
-        compare("Bulk-like", scaled(1024, 512), 0.41, dimensions)
+        compare("Cells", scaled(4096, 512), CELLS, dimensions)
+        compare("Bulk-like", scaled(1024, 512), SAMPLES, dimensions)
     as_users_do(scaled(2048, 256), 1536)
     sentences(scaled(4096, 512))
     beyond_one_process(scaled(24, 4), 1536)
     report("\nEnd to end: parquet → normalise → weight → parquet, a process each")
-    for n, dimensions in ((300_000, 1536), (10_000, 384), (100_000, 384), (1_000_000, 384)):
-        size = ("--end-to-end", str(scaled(n, 10_000)), str(dimensions))
+    for n, dimensions, density in (
+        (300_000, 1536, CELLS), (10_000, 384, CELLS), (100_000, 384, CELLS),
+        (1_000_000, 384, CELLS), (500_000, 384, SAMPLES), (1_000_000, 384, SAMPLES),
+    ):  # fmt: skip
+        size = ("--end-to-end", str(scaled(n, 10_000)), str(dimensions), str(density))
         subprocess.run([sys.executable, __file__, *size], check=True)
     report(f"load average after: {os.getloadavg()[0]:.1f}; {time.perf_counter() - started:.0f} s")
 
