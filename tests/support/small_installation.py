@@ -176,10 +176,14 @@ class SmallInstallation:
         self.summaries |= changed
         rows = [f"9606\t{1000 + n}\tRefSeq\t{self.summaries[gene]}" for n, gene in enumerate(GENES)]
         lines = ["#tax_id\tGeneID\tSource\tSummary", *rows]
+        self._publish(gzip.compress("\n".join([*lines, ""]).encode(), mtime=0))
+
+    def _publish(self, body: bytes) -> None:
+        """Put the file into the mirror's folder."""
         path = self.file
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_suffix(".new")
-        new.write_bytes(gzip.compress("\n".join([*lines, ""]).encode(), mtime=0))
+        new.write_bytes(body)
         new.replace(path)
 
     def replace_collection(self, name: str, cells: int) -> None:
@@ -190,13 +194,15 @@ class SmallInstallation:
     def add(self, name: str, genes: Sequence[str], cells: int = 12) -> None:
         """Add a further collection, which every run then takes in."""
         self._take_in(self.settings.state, name, genes, cells)
-        self.settings = self.settings.model_copy(
-            update={"collections": (*self.settings.collections, name)}
-        )
+        self._hold(name)
 
     def release(self) -> dg.ExecuteInProcessResult:
         """Run the job `release`, which is the first run."""
         return self._run("release")
+
+    def retraining(self) -> dg.ExecuteInProcessResult:
+        """Run the job `retraining`."""
+        return self._run("retraining")
 
     def nightly_run(self, day: str, **options: Any) -> dg.ExecuteInProcessResult:
         """Run the job `nightly` of one day."""
@@ -217,9 +223,40 @@ class SmallInstallation:
         prefix = f"{self.product}/"
         return {info.key.removeprefix(prefix): info.etag for info in self.store.list(prefix)}
 
+    def add_patients(self, name: str, n: int = 90) -> None:
+        """Add a collection of patients, a sample each; a diagnosis raises a third of the genes."""
+        diagnosis = np.arange(n) % 3
+        means = 4 + 12 * (np.arange(N_GENES) % 3 == diagnosis[:, None])
+        counts = np.random.default_rng(0).poisson(means) + 1
+        labels = ["id,patient,diagnosis"]
+        labels += [f"{name}-{at},patient-{at},type {kind}" for at, kind in enumerate(diagnosis)]
+        metadata = {f"{name}-labels.csv": "\n".join([*labels, ""]).encode()}
+        sidecar = (
+            f'metadata = "{name}-labels.csv"\nkind = "bulk"\nunit = "counts"\n'
+            'group = "patient"\nlabels = { diagnosis = "diagnosis" }\n'
+        )
+        self._drop(self.settings.state, name, GENES, counts, sidecar, metadata)
+        self._hold(name)
+
+    def _hold(self, name: str) -> None:
+        self.settings = self.settings.model_copy(
+            update={"collections": (*self.settings.collections, name)}
+        )
+
     def _take_in(self, folder: Path, name: str, genes: Sequence[str], cells: int = 12) -> None:
-        """Drop a table of counts into the inbox, and ingest it as the job `inbox` does."""
         counts = np.random.default_rng(len(name)).poisson(5, (cells, len(genes))) + 1
+        self._drop(folder, name, genes, counts, 'unit = "counts"\n')
+
+    def _drop(
+        self,
+        folder: Path,
+        name: str,
+        genes: Sequence[str],
+        counts: np.ndarray,
+        sidecar: str,
+        metadata: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> None:
+        """Drop a table of counts into the inbox, and ingest it as the job `inbox` does."""
         rows = [
             f"{name}-{cell},{','.join(map(str, row))}" for cell, row in enumerate(counts.tolist())
         ]
@@ -228,7 +265,8 @@ class SmallInstallation:
         inbox = f"{self.product}/inbox"
         platform = self.open()
         platform.store.put_if_absent(f"{inbox}/{table.name}", table)
-        platform.store.put_if_absent(f"{inbox}/{table.name}.toml", b'unit = "counts"\n')
+        for file, body in (metadata | {f"{table.name}.toml": sidecar.encode()}).items():
+            platform.store.put_if_absent(f"{inbox}/{file}", body)
         (drop,) = drops(platform.store, self.product)[0]
         outcome = take_in(
             platform.lake,
