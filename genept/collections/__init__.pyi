@@ -13,8 +13,9 @@ from .ingestion import TABLES_OF_A_COLLECTION as TABLES_OF_A_COLLECTION
 from .ingestion import ingest as ingest
 from .merging import GeneAxis as GeneAxis
 from .merging import column_totals as column_totals
+from .recount3_search import collection_of_projects as collection_of_projects
+from .recount3_search import search_recount3 as search_recount3
 from .sample_search import MOST_SINGLE_CELL as MOST_SINGLE_CELL
-from .sample_search import SEARCHED as SEARCHED
 from .sample_search import collection_of_samples as collection_of_samples
 from .sample_search import search_samples as search_samples
 from .sandboxed_ingest import ingest_each as ingest_each

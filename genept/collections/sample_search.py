@@ -19,17 +19,18 @@ from genept.collections.ranges_for_child import AskedRanges, fetch_for_child, ra
 from genept.common import SourceError, problems_of
 from genept.datasources import Collection
 from genept.datasources.download import Archives, RangedCopy
-from genept.datasources.readers import Allowance, Parent, limited
-from genept.datasources.readers.hdf5 import (
+from genept.datasources.readers import (
     DISEASE_KEYS,
     FOUND_SCHEMA,
     TISSUE_KEYS,
+    Allowance,
+    Parent,
     SampleQuery,
-    search_archs4,
+    limited,
 )
+from genept.datasources.readers.hdf5 import search_archs4
 
-SEARCHED: Final[Mapping[str, str]] = {"archs4": "archs4-human"}
-"""What can be searched, and its source."""
+ARCHS4: Final = "archs4-human"
 
 MOST_SINGLE_CELL: Final = 0.5
 """Likelier single cells are left out, as when they are ingested."""
@@ -44,7 +45,7 @@ _LABELS: Final = {
 
 
 def search_samples(
-    archives: Archives, source_id: str, query: SampleQuery, *, allowance: Allowance
+    archives: Archives, query: SampleQuery, *, allowance: Allowance, source_id: str = ARCHS4
 ) -> pl.DataFrame:
     """Find samples of ARCHS4 by their metadata; of a file that is elsewhere, only that is fetched.
 
@@ -52,12 +53,12 @@ def search_samples(
     ----------
     archives
         Knows where the file is.
-    source_id
-        Its source.
     query
         What is sought.
     allowance
         What reading it may take.
+    source_id
+        Its source.
 
     Returns
     -------
@@ -95,12 +96,12 @@ def _searched(parent: Parent, file: Path | RangedCopy, source: str, query: Sampl
 
 def collection_of_samples(
     archives: Archives,
-    source_id: str,
     samples: pl.DataFrame,
     *,
     id_: str,
     title: str,
     labels: Mapping[str, str] | None = None,
+    source_id: str = ARCHS4,
 ) -> Collection:
     """Declare a collection of samples that were found.
 
@@ -108,8 +109,6 @@ def collection_of_samples(
     ----------
     archives
         Knows the source.
-    source_id
-        Where they were found.
     samples
         Rows of `search_samples`.
     id_, title
@@ -117,6 +116,8 @@ def collection_of_samples(
     labels
         Our label to a field, such as ``source_name_ch1`` or ``characteristics_ch1/cell line``;
         tissue and diagnosis are those that the search shows, unless they are given.
+    source_id
+        Where they were found.
 
     Returns
     -------

@@ -112,6 +112,8 @@ class Catalogue(Entry):
         SourceError
             There is no such entry, or the value does not fit its pattern.
         """
+        if ":" in source_id and source_id in self.sources:
+            return self.sources[source_id]  # of a pattern, and filled already
         entry_id, colon, value = source_id.partition(":")
         if entry_id not in self.sources:
             known = ", ".join(sorted(self.sources))

@@ -30,6 +30,7 @@ from genept.datasources.readers import (
     parse_parquet,
     parse_table,
     read_expression,
+    stacked,
     table_head,
 )
 from genept.datasources.readers.hdf5 import parse_archs4, parse_h5ad, parse_tenx_h5
@@ -178,7 +179,7 @@ def _series_fields(
 
 
 def parse_recount3(archives: Archives, collection: Collection) -> ParsedCollection:
-    """Read the samples of one project; their ids are `external_id`.
+    """Read the samples of one project, or of several; their ids are `external_id`.
 
     What recount3 publishes per gene is coverage summed over its bases. Its own
     `compute_read_counts` divides that by the average mapped length of the sample and rounds, and so
@@ -192,6 +193,8 @@ def parse_recount3(archives: Archives, collection: Collection) -> ParsedCollecti
         Coverage is declared as counts, or a sample has no average mapped length.
     """
     options = Recount3Options.model_validate(collection.options)
+    if options.n_projects > 1:
+        return _several_projects(archives, collection, options)
     if options.scale == "coverage" and collection.unit == "counts":
         raise SourceError(
             "recount3 publishes coverage summed over bases, not counts: set options.scale = "
@@ -206,6 +209,22 @@ def parse_recount3(archives: Archives, collection: Collection) -> ParsedCollecti
     lengths = partial(_lengths, archives, collection, options)
     divisor = lengths if options.scale == "read_counts" else None
     return read_expression(archives, collection, options, head, divisor=divisor)
+
+
+def _several_projects(
+    archives: Archives, collection: Collection, options: Recount3Options
+) -> ParsedCollection:
+    """Parse each project by itself, and put them below one another."""
+    n = len(collection.sources) // options.n_projects
+    parts = []
+    for first in range(0, len(collection.sources), n):
+        of_one = {
+            "id": f"{collection.id}/{first // n}",
+            "sources": collection.sources[first : first + n],
+            "options": collection.options | {"n_projects": 1},
+        }
+        parts.append(parse_recount3(archives, collection.model_copy(update=of_one)))
+    return stacked(parts, collection.sources[::n])
 
 
 def _lengths(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import secrets
 from pathlib import Path
 
@@ -55,6 +57,59 @@ def server(tmp_path, monkeypatch, object_store):
         yield server
 
 
+def table(*lines: str) -> bytes:
+    return gzip.compress("".join(f"{line}\n" for line in lines).encode())
+
+
+@pytest.fixture
+def recount3(server: Publisher, monkeypatch) -> Publisher:
+    """Two projects of recount3 beside it: one of livers, one of lungs."""
+    addresses = json.loads(os.environ["GENEPT_ADDRESSES"])
+    for entry in ("recount3", "recount3-qc", "recount3-samples"):
+        addresses[entry] = f"{server.url}/{entry}/{{}}"
+    addresses["recount3-projects"] = f"{server.url}/projects"
+    monkeypatch.setenv("GENEPT_ADDRESSES", json.dumps(addresses))
+    listed = []
+    for project, organ in (("SRP000101", "Liver"), ("SRP000102", "Lung")):
+        runs = [f"SRR{project[-3:]}{at}" for at in range(3)]
+        listed += [f"{at}\t{run}\t{project}\thuman" for at, run in enumerate(runs)]
+        rows = [
+            f"1\t{run}\t{project}\tSRS{run[3:]}\t{organ} study\ttissue;;{organ.lower()}|sex;;F"
+            for run in runs
+        ]
+        genes = [f"ENSG{at:011d}.1\t{at * 90}\t90\t180" for at in range(1, 61)]
+        server.files |= {
+            f"recount3/{project}": table("##x", "\t".join(["gene_id", *runs]), *genes),
+            f"recount3-qc/{project}": table(
+                "rail_id\texternal_id\tstar.average_mapped_length",
+                *(f"1\t{run}\t90" for run in runs),
+            ),
+            f"recount3-samples/{project}": table(
+                "rail_id\texternal_id\tstudy\tsample_acc\tstudy_title\tsample_attributes", *rows
+            ),
+        }
+    server.files["projects"] = table("rail_id\texternal_id\tstudy\torganism", *listed)
+    return server
+
+
+def test_projects_of_recount3_become_a_collection(recount3: Publisher) -> None:
+    output = run("search", "recount3")
+    assert "6 samples of 2 series" in output
+    both = ("search", "recount3", "--series", "SRP000101", "--series", "SRP000102")
+    assert "3 samples of 1 series" in run(*both, "--tissue", "liver")
+    assert "3 samples of 1 series" in run(*both, "--text", "lung study")
+    assert "0 samples of 0 series" in run(*both, "--disease", "liver")
+    assert "added organs" in run(*both, "--id", "organs", "--yes")
+    installation = Installation(Settings())
+    (added,) = installation.added
+    parts = installation.ingest(added.collection)
+    (observations,) = [part for part in parts if part.table == "observations"]
+    rows = installation.lake.read(observations).sort("observation_id")
+    assert rows["tissue"].to_list() == ["liver"] * 3 + ["lung"] * 3
+    assert set(rows["sex"]) == {"F"}
+    assert rows["total"].to_list() == pytest.approx([1830, 60, 120] * 2)
+
+
 def run(*arguments: str, answers: str | None = None) -> str:
     result = CliRunner().invoke(collections, list(arguments), input=answers)
     if result.exception and not isinstance(result.exception, SystemExit):
@@ -105,7 +160,9 @@ def test_samples_that_were_found_become_a_collection(server: Publisher, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("archs5",), "'archs5' cannot be searched: expected archs4"),
+        (("archs5",), "'archs5' cannot be searched: expected archs4 or recount3"),
+        (("recount3", "--tissue", "liver"), "list of projects has accessions only"),
+        (("recount3", "--series", "GSE1"), "'GSE1' is no project of SRA"),
         (("archs4",), "say what is sought"),
         (("archs4", "--series", "SRP1"), "'SRP1' is no GEO series"),
         (("archs4", "--text", "x", "--label", "tissue"), "expected LABEL=FIELD"),

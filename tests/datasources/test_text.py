@@ -391,6 +391,65 @@ def test_recount3_coverage_becomes_counts(tmp_path: Path) -> None:
     np.testing.assert_array_equal(dense(parsed), [[0, 1_000_000], [1, 2]])
 
 
+def of_project(text: str, number: int) -> bytes:
+    """The same table of another project."""
+    return gzip.compress(text.replace("SRR", f"SRR{number}").encode())
+
+
+def test_projects_of_recount3_are_put_below_one_another(tmp_path: Path) -> None:
+    described = PROJECT.replace("study\n", "study\tsample_attributes\n")
+    first = described.replace("\tX\n", "\tX\ttissue;;liver|sex;;F\n")
+    second = described.replace("\tX\n", "\tY\tOrgan;;lung\n")
+    parsed = parse(
+        tmp_path,
+        "recount3",
+        "counts",
+        *(of_project(text, 7) for text in (RECOUNT, QC, first)),
+        *(of_project(text, 8) for text in (RECOUNT, QC, second)),
+        metadata=TABLES,
+        group="study",
+        n_projects=2,
+        labels={"tissue": "sample_attributes/tissue|organ"},
+    )
+    assert column(parsed, "observation_id") == ["SRR71", "SRR72", "SRR81", "SRR82"]
+    assert column(parsed, "group_id") == ["X", "X", "Y", "Y"]
+    assert column(parsed, "tissue") == ["liver", "liver", "lung", "lung"]
+    values = [[0, 1_000_000], [1, 2]] * 2
+    np.testing.assert_array_equal(dense(parsed), values)
+    for start, stop in ((0, 1), (1, 3), (2, 4), (3, 9), (4, 4)):
+        rows = [block.toarray() for block in parsed.expression.blocks(start, stop)]
+        assert [row for block in rows for row in block.tolist()] == values[start:stop]
+    assert parsed.metadata is not None
+    fields = parsed.metadata.sort("observation_id")
+    assert fields["sex"].to_list() == ["F", "F", None, None]
+    assert fields["organ"].to_list() == [None, None, "lung", "lung"]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "number", "complaint"),
+    [
+        (
+            RECOUNT.replace("ENSG00000277400.1", "ENSG1.1"),
+            8,
+            "other genes than .*'ENSG1.1' instead",
+        ),
+        (RECOUNT, 7, "observations"),
+    ],
+)
+def test_projects_that_do_not_fit_are_refused(tmp_path, matrix, number, complaint) -> None:
+    with pytest.raises(SourceError, match=complaint):
+        parse(
+            tmp_path,
+            "recount3",
+            "counts",
+            *(of_project(text, 7) for text in (RECOUNT, QC, PROJECT)),
+            *(of_project(text, number) for text in (matrix, QC, PROJECT)),
+            metadata=TABLES,
+            group="study",
+            n_projects=2,
+        )
+
+
 @pytest.mark.parametrize(
     ("qc", "options", "complaint"),
     [

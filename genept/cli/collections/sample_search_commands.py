@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Annotated, Final
 
 import polars as pl
@@ -11,27 +12,34 @@ from rich.markup import escape
 from genept.client import Installation
 from genept.collections import (
     MOST_SINGLE_CELL,
-    SEARCHED,
+    collection_of_projects,
     collection_of_samples,
     declare_collection,
+    search_recount3,
     search_samples,
 )
 from genept.collections.labels import prefix_of
 from genept.common import Settings, SourceError, console, open_console, plain_table
-from genept.datasources.readers.hdf5 import SampleQuery
+from genept.datasources import Collection
+from genept.datasources.readers import SampleQuery
 
 answer = open_console(soft_wrap=True)
 MOST_SHOWN: Final = 15
+_SEARCHES: Final[dict[str, tuple[Callable[..., pl.DataFrame], Callable[..., Collection]]]] = {
+    "archs4": (search_samples, collection_of_samples),
+    "recount3": (search_recount3, collection_of_projects),
+}
 
 Texts = Annotated[list[str] | None, typer.Option(help="In any case; one of several.")]
 
 
 def search(
-    where: Annotated[str, typer.Argument(help="archs4.")],
+    where: Annotated[str, typer.Argument(help="archs4 or recount3.")],
     tissue: Texts = None,
     disease: Texts = None,
     series: Annotated[
-        list[str] | None, typer.Option(help="GEO series, such as GSE30611; one of several.")
+        list[str] | None,
+        typer.Option(help="GSE30611; of recount3 SRP009615; one of several."),
     ] = None,
     text: Annotated[
         list[str] | None, typer.Option(help="In title, source or attributes; all of several.")
@@ -48,33 +56,34 @@ def search(
 ) -> None:
     """Find samples by what their authors say of them; with --id, add them: `genept run` reads them.
 
-    Of a file that is not here, only its metadata are fetched, and kept for the next search.
+    Of a file that is not here, only its metadata are fetched, and kept for the next search. A
+    collection of recount3 has all samples of the projects; without --series these are listed.
     """
-    if where not in SEARCHED:
-        raise SourceError(f"{where!r} cannot be searched: expected {' or '.join(SEARCHED)}")
+    if where not in _SEARCHES:
+        raise SourceError(f"{where!r} cannot be searched: expected {' or '.join(_SEARCHES)}")
+    find, declared = _SEARCHES[where]
     pairs = dict(_assigned(each) for each in label or ())
-    installation, source_id = Installation(Settings()), SEARCHED[where]
+    installation = Installation(Settings())
     if id_ is not None and id_ in installation.catalogue.collections:
         raise SourceError(f"there is a collection {id_!r} already: choose another id")
     query = SampleQuery(
         tuple(series or ()), tuple(tissue or ()), tuple(disease or ()), tuple(text or ())
     )
     with console.status(f"reading what {where} says of its samples"):
-        found = search_samples(
-            installation.archives, source_id, query, allowance=installation.file_allowance
-        )
+        found = find(installation.archives, query, allowance=installation.file_allowance)
     if as_json:
         typer.echo(found.write_json())
     else:
         _print_found(installation, found)
     if id_ is None:
         return
-    entry = collection_of_samples(
-        installation.archives, source_id, found, id_=id_, labels=pairs,
+    entry = declared(
+        installation.archives, found, id_=id_, labels=pairs,
         title=title or f"{where}: {_described(query)}",
     )  # fmt: skip
-    n = len(entry.options["samples"])
-    if not yes and not typer.confirm(f"Add {n:,} samples as {id_!r}?", default=False):
+    chosen = entry.options.get("samples", ())
+    what = f"{len(chosen):,} samples" if chosen else f"{entry.options['n_projects']:,} projects"
+    if not yes and not typer.confirm(f"Add {what} as {id_!r}?", default=False):
         answer.print("nothing was stored")
         raise typer.Exit(1)
     declare_collection(installation.store, installation.settings.product, entry, ())

@@ -1,6 +1,5 @@
 """What is meant to be used from outside this package."""
 
-from .format_options import Archs4Options as Archs4Options
 from .format_options import Encoding as Encoding
 from .format_options import FormatOptions as FormatOptions
 from .format_options import GctOptions as GctOptions
@@ -12,7 +11,6 @@ from .format_options import LookupTable as LookupTable
 from .format_options import MatrixOptions as MatrixOptions
 from .format_options import MetadataTable as MetadataTable
 from .format_options import ParquetOptions as ParquetOptions
-from .format_options import Recount3Options as Recount3Options
 from .format_options import ResponseTable as ResponseTable
 from .format_options import TableFile as TableFile
 from .format_options import TableOptions as TableOptions
@@ -30,3 +28,5 @@ from .reader_plugins import GROUP as GROUP
 from .reader_plugins import Reader as Reader
 from .reader_plugins import plugin_reader as plugin_reader
 from .reader_plugins import reader_distribution as reader_distribution
+from .sample_archives import Archs4Options as Archs4Options
+from .sample_archives import Recount3Options as Recount3Options

@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import Field
 
-from genept.datasources.formats import format_options
+from genept.datasources.formats import format_options, sample_archives
 from genept.datasources.formats.format_options import FormatOptions
 from genept.datasources.formats.reader_plugins import plugin_reader
 
@@ -92,7 +92,7 @@ FORMATS: Final[dict[str, type[FormatOptions]]] = {
     "geo_series": format_options.GeoSeriesOptions,
     "xena": format_options.XenaOptions,
     "depmap": format_options.DepmapOptions,
-    "recount3": format_options.Recount3Options,
+    "recount3": sample_archives.Recount3Options,
     "tenx_mtx": format_options.TenxMtxOptions,
     "parquet": format_options.ParquetOptions,
     "rectangle": RectangleOptions,
@@ -102,7 +102,7 @@ FORMATS: Final[dict[str, type[FormatOptions]]] = {
     "omicsbench": OmicsbenchOptions,
     "h5ad": format_options.H5adOptions,
     "tenx_h5": format_options.TenxH5Options,
-    "archs4": format_options.Archs4Options,
+    "archs4": sample_archives.Archs4Options,
 }
 
 

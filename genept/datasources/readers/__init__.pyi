@@ -1,5 +1,6 @@
 """What is meant to be used from outside this package."""
 
+from .attributes import attribute as attribute
 from .expression_tables import parse_gct as parse_gct
 from .expression_tables import parse_oriented as parse_oriented
 from .expression_tables import parse_table as parse_table
@@ -32,6 +33,11 @@ from .parsed import refuse_repeats as refuse_repeats
 from .pickles import read_float_tensors as read_float_tensors
 from .pickles import read_pickled_texts as read_pickled_texts
 from .pickles import read_structure_table as read_structure_table
+from .sample_query import DISEASE_KEYS as DISEASE_KEYS
+from .sample_query import FOUND_SCHEMA as FOUND_SCHEMA
+from .sample_query import TISSUE_KEYS as TISSUE_KEYS
+from .sample_query import SampleQuery as SampleQuery
+from .sample_query import texts_match as texts_match
 from .sandbox import USUAL as USUAL
 from .sandbox import Allowance as Allowance
 from .sandbox import ChildResult as ChildResult
@@ -39,6 +45,7 @@ from .sandbox import Limits as Limits
 from .sandbox import Parent as Parent
 from .sandbox import limited as limited
 from .spool import discard_spool as discard_spool
+from .stacking import stacked as stacked
 from .text_lines import Lines as Lines
 from .text_lines import fields_of as fields_of
 from .text_lines import read_header as read_header

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import polars as pl
+
 _KEY: Final = re.compile(r"(?:^|[,;\t])\s*([^:,;\t]{1,80}?)\s*:")
 _MOST_KEYS: Final = 200
 """Keys of a collection that become fields: the most frequent ones."""
@@ -44,10 +46,23 @@ def parse_attributes(text: str) -> dict[str, str]:
 
 
 def attribute(text: str | None, keys: str) -> str | None:
-    """The value of the first of several keys that a sample has, such as ``tissue|organ``."""
+    """Look up the first of several keys that a sample has.
+
+    Parameters
+    ----------
+    text
+        Attributes of the sample; see `parse_attributes`.
+    keys
+        Such as ``tissue|organ``, in any case.
+
+    Returns
+    -------
+    str or None
+        The value; None if the sample has none of the keys.
+    """
     found = parse_attributes(text or "")
-    return next((found[key] for name in keys.split("|") if (key := name.strip().lower()) in found),
-                None)  # fmt: skip
+    wanted = (name.strip().lower() for name in keys.split("|"))
+    return next((found[key] for key in wanted if key in found), None)
 
 
 def attribute_fields(
@@ -72,3 +87,37 @@ def attribute_fields(
     counted = Counter(key for attributes in parsed for key in attributes if key not in known)
     keys = sorted(counted, key=lambda key: (-counted[key], key))[:_MOST_KEYS]
     return {key: [attributes.get(key) for attributes in parsed] for key in keys}
+
+
+def with_attributes(fields: pl.DataFrame, wanted: Iterable[str]) -> pl.DataFrame:
+    """Add the attributes that fields of the form ``key;;value|key;;value`` hold.
+
+    Parameters
+    ----------
+    fields
+        A row for each observation.
+    wanted
+        Names that must be there if they can: ``sample_attributes/tissue|organ`` is the first of
+        these keys in field ``sample_attributes``, of either form.
+
+    Returns
+    -------
+    pl.DataFrame
+        The same, and a field for each key and for each wanted name.
+    """
+    for name in wanted:
+        field, slash, keys = name.partition("/")
+        if slash and name not in fields.columns and field in fields.columns:
+            values = [attribute(text, keys) for text in fields[field].cast(pl.String)]
+            fields = fields.with_columns(pl.Series(name, values, dtype=pl.String))
+    for name in fields.columns:
+        texts = fields[name]
+        if texts.dtype == pl.String and texts.str.contains(";;", literal=True).any():
+            new = attribute_fields(texts.to_list(), fields.columns)
+            fields = fields.with_columns(pl.Series(key, new[key], dtype=pl.String) for key in new)
+    return fields
+
+
+def field_of(name: str) -> str:
+    """The field that holds an attribute such as ``sample_attributes/tissue``."""
+    return name.partition("/")[0]

@@ -17,6 +17,7 @@ from genept.common import SourceError, audience, listed
 from genept.datasources.catalogue import Collection
 from genept.datasources.download import Archives, open_text, refuse_large_zip, zip_names
 from genept.datasources.formats import LookupTable, MetadataTable, TableFile
+from genept.datasources.readers.attributes import field_of, with_attributes
 from genept.datasources.readers.orientation import r_names
 from genept.datasources.readers.parsed import Quarantined
 from genept.datasources.readers.text_lines import Lines, read_header
@@ -197,9 +198,8 @@ def fields_by_id(
     known = set(ids)
     for table in tables:
         prefix = f"{table.name}." if table.name else ""
-        columns = {name.removeprefix(prefix) for name in wanted if name.startswith(prefix)} | (
-            {table.id} if table.id else set()
-        )
+        named = {name.removeprefix(prefix) for name in wanted if name.startswith(prefix)}
+        columns = {*named, *map(field_of, named)} | ({table.id} if table.id else set())
         path = archives.fetch(collection.sources[table.source])
         is_small = path.is_file() and path.stat().st_size <= READ_WHOLE
         frame = read_columns(archives, collection, table, None if is_small else columns)
@@ -216,7 +216,7 @@ def fields_by_id(
                 unmatched[id_] = Quarantined("observation", id_, "no_expression", detail)
         new = [name for name in frame.columns if name == "" or name not in joined.columns]
         joined = joined.join(frame.select(new), on="", how="left", maintain_order="left")
-    return joined.drop(""), reasons, tuple(unmatched.values())
+    return with_attributes(joined.drop(""), wanted), reasons, tuple(unmatched.values())
 
 
 def _keyed(frame: pl.DataFrame, table: MetadataTable, what: str, prefix: str) -> pl.DataFrame:

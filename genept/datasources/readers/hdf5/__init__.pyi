@@ -1,10 +1,6 @@
 """What is meant to be used from outside this package."""
 
 from .archs4 import parse_archs4 as parse_archs4
-from .archs4_search import DISEASE_KEYS as DISEASE_KEYS
-from .archs4_search import FOUND_SCHEMA as FOUND_SCHEMA
-from .archs4_search import TISSUE_KEYS as TISSUE_KEYS
-from .archs4_search import SampleQuery as SampleQuery
 from .archs4_search import search_archs4 as search_archs4
 from .file import at_path as at_path
 from .file import open_hdf5 as open_hdf5

@@ -4,13 +4,11 @@ What is chosen of them, and how it becomes a collection, is the caller's busines
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from genept.datasources.download import Ranged
 from genept.datasources.readers.attributes import attribute
@@ -23,44 +21,17 @@ from genept.datasources.readers.hdf5.archs4_samples import (
 )
 from genept.datasources.readers.hdf5.file import open_hdf5, refuse_foreign
 from genept.datasources.readers.hdf5.ranged import RangedStream
-
-TISSUE_KEYS: Final = (
-    "tissue|tissue type|tissue/cell type|organ|organism part|body site|tissue source"
+from genept.datasources.readers.sample_query import (
+    DISEASE_KEYS,
+    FOUND_SCHEMA,
+    TISSUE_KEYS,
+    SampleQuery,
+    texts_match,
 )
-DISEASE_KEYS: Final = (
-    "disease|disease state|disease status|diagnosis|disease type|cancer type|tumor type|"
-    "condition|health state|histology"
-)
-FOUND_SCHEMA: Final = {
-    **dict.fromkeys(("sample", "series", "title", "source", "tissue", "disease"), pl.String),
-    "single_cell": pl.Float64,
-}
-"""Columns of what is found: `tissue` and `disease` are None where a sample names none."""
 
 _TITLE: Final = "title"
 _SOURCE: Final = "source_name_ch1"
 _SINGLE_CELL: Final = "singlecellprobability"
-
-
-@dataclass(frozen=True)
-class SampleQuery:
-    """Which samples are sought: each part that is given must match.
-
-    Parameters
-    ----------
-    series
-        Accessions; one of them.
-    tissue, disease
-        Texts, in any case; one of them in the sample's tissue (or, where it names none, in its
-        source), and in its disease.
-    text
-        Texts, in any case; all of them in title, source or attributes.
-    """
-
-    series: tuple[str, ...] = ()
-    tissue: tuple[str, ...] = ()
-    disease: tuple[str, ...] = ()
-    text: tuple[str, ...] = ()
 
 
 def search_archs4(path: Path | Ranged, query: SampleQuery) -> pl.DataFrame:
@@ -124,28 +95,6 @@ def _matching(samples: SampleFields, query: SampleQuery) -> Iterator[int]:
             first, n = windows[0][0], windows[0][1].len()
             if mask[first : first + n].any():
                 titles, sources, attributes = (values for _, values in windows)
-                matching = _texts_match(titles, sources, attributes, query)
+                matching = texts_match(titles, sources, attributes, query)
                 mask[first : first + n] &= matching
     yield from np.flatnonzero(mask).tolist()
-
-
-def _texts_match(
-    titles: pl.Series, sources: pl.Series, attributes: pl.Series, query: SampleQuery
-) -> NDArray[np.bool_]:
-    lower = (titles + "\t" + sources + "\t" + attributes).str.to_lowercase()
-    mask = np.ones(titles.len(), dtype=bool)
-    for text in query.text:
-        mask &= lower.str.contains(text.lower(), literal=True).to_numpy()
-    for texts, keys, or_source in (
-        (query.tissue, TISSUE_KEYS, True),
-        (query.disease, DISEASE_KEYS, False),
-    ):
-        if not texts:
-            continue
-        wanted = [text.lower() for text in texts]
-        candidates = mask & lower.str.contains_any(wanted).to_numpy()
-        mask[:] = False
-        for row in np.flatnonzero(candidates).tolist():  # few: the rest need not be taken apart
-            value = attribute(attributes[row], keys) or (sources[row] if or_source else "")
-            mask[row] = any(text in value.lower() for text in wanted)
-    return mask

@@ -10,7 +10,8 @@ import pytest
 from hdf5_layouts import TEXT, write_archs4
 
 from genept.datasources.readers.hdf5 import archs4_samples
-from genept.datasources.readers.hdf5.archs4_search import SampleQuery, search_archs4
+from genept.datasources.readers.hdf5.archs4_search import search_archs4
+from genept.datasources.readers.sample_query import SampleQuery
 
 SAMPLES = [
     ("GSE1", "HCC of a patient", "Liver", "tissue: Liver tumour,disease: hepatocellular carcinoma"),
