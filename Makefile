@@ -1,6 +1,6 @@
 # The commands of the README. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install run ui test soak bench lint docs docs-serve lock stop clean
+.PHONY: help install run ui test soak bench lint docs docs-serve notebooks pictures lock stop clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -57,6 +57,12 @@ $(DOCS_STAMP): $(STAMP) infra/docs.lock
 
 docs: $(DOCS_STAMP) ## The site of docs/ into dist/site, warnings as errors
 	$(BIN)/mkdocs build --strict --quiet
+
+notebooks: $(STAMP) ## Run the notebooks from an installed wheel; the next site shows what they print
+	$(BIN)/pytest -n 0 -m slow tests/test_notebooks.py
+
+pictures: $(STAMP) ## Draw the pictures of docs/images anew, of the UI and of a demo release
+	$(BIN)/python infra/docs/draw_pictures.py
 
 docs-serve: $(DOCS_STAMP) ## The site on 127.0.0.1:8000, built anew when a page changes
 	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8000

@@ -24,9 +24,7 @@ CODE_LOCATION = "orchestration.definitions"
 """Name of the code location in the UI of `genept ui`."""
 
 
-_RUN_FROM = "run from a checkout of the project"
-
-_CONFIGURATION = Path(__file__).parents[1] / "infra" / "dagster.yaml"
+_CONFIGURATION = Path(__file__).with_name("dagster.yaml")
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -34,8 +32,9 @@ def dagster_home(settings: Settings) -> Path:
     home = private_folder(settings.private_state() / "dagster")
     source, copy = settings.instance_config or _CONFIGURATION, home / "dagster.yaml"
     if not source.is_file():
-        remedy = "GENEPT_INSTANCE_CONFIG names it" if settings.instance_config else _RUN_FROM
-        raise StoreError(f"{source}, the instance's configuration, is missing: {remedy}")
+        raise StoreError(
+            f"{source}, the instance's configuration, is missing: GENEPT_INSTANCE_CONFIG names it"
+        )
     if not (copy.exists() and copy.read_bytes() == source.read_bytes()):  # may be mounted
         shutil.copyfile(source, copy)
     os.environ["DAGSTER_HOME"] = str(home)

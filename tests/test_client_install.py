@@ -6,19 +6,16 @@ import json
 import os
 import resource
 import secrets
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from declared_rows import candidate
+from wheels import UV, installed_wheel, run
 
 from genept.client.release_lookup import open_releases
 from genept.common.settings import Settings
 from genept.storage.object_store import ObjectStore
 
-PROJECT = Path(__file__).parents[1]
 NOT_INSTALLED = {
     "dagster",
     "prefect",
@@ -36,16 +33,6 @@ print(genes.height, *vectors.shape)
 """
 
 
-def run(*command: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(argument) for argument in command],
-        capture_output=True,
-        text=True,
-        check=False,
-        **options,
-    )  # type: ignore[call-overload, no-any-return]
-
-
 def cpu_seconds(*command: str | Path) -> float:
     """CPU seconds of a command, which do not depend on the load of the machine."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -57,25 +44,7 @@ def cpu_seconds(*command: str | Path) -> float:
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment with the wheel and its dependencies."""
-    folder = tmp_path_factory.mktemp("client")
-    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "tests")
-    shutil.copytree(PROJECT, folder / "tree", ignore=ignored, symlinks=True)
-    build = "from setuptools import build_meta as b; print(b.build_wheel('..'))"
-    built = run(sys.executable, "-c", build, cwd=folder / "tree")
-    assert built.returncode == 0, built.stderr[-2000:]
-    uv = Path(sys.executable).with_name("uv")
-    created = run(uv, "venv", "--quiet", "--python", sys.executable, folder / "venv")
-    assert created.returncode == 0, created.stderr
-    interpreter = folder / "venv" / "bin" / "python"
-    (wheel,) = folder.glob("*.whl")
-    index = run(sys.executable, "-m", "pip", "config", "get", "global.index-url").stdout.strip()
-    environment = os.environ | ({"UV_DEFAULT_INDEX": index} if index else {})
-    installed = run(
-        uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", interpreter, wheel,
-        env=environment,
-    )  # fmt: skip
-    assert installed.returncode == 0, installed.stderr
-    return interpreter
+    return installed_wheel(tmp_path_factory.mktemp("client"))
 
 
 @pytest.fixture
@@ -105,8 +74,7 @@ def analyst(object_store: ObjectStore, tmp_path: Path) -> dict[str, str]:
 def test_the_client_alone_is_small_and_quick_and_reads_releases(
     python: Path, analyst: dict[str, str], tmp_path: Path
 ) -> None:
-    uv = Path(sys.executable).with_name("uv")
-    listed = run(uv, "pip", "list", "--python", python, "--format", "json")
+    listed = run(UV, "pip", "list", "--python", python, "--format", "json")
     names = {package["name"] for package in json.loads(listed.stdout)}
     assert "genept-platform" in names
     assert not names & NOT_INSTALLED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -36,7 +37,7 @@ def test_the_page_of_settings_is_that_of_their_declaration(reference: ModuleType
 
 def test_every_setting_says_what_it_means_and_its_pages_exist(reference: ModuleType) -> None:
     assert not [name for name, field in Settings.model_fields.items() if not field.description]
-    named = set(reference.re.findall(r"\]\((\w+\.md)", reference.settings_table()))
+    named = set(re.findall(r"\]\((\w+\.md)", reference.settings_table()))
     assert len(named) > 5
     assert not {page for page in named if not (PROJECT / "docs" / page).exists()}
 
@@ -76,6 +77,32 @@ def test_what_packages_offer_is_described_once(reference: ModuleType) -> None:
     for entry in ("genept.text.embedders.Space", "genept.storage.lake.Lake"):
         package = ".".join(entry.split(".")[:2])
         assert f"::: {entry}\n" in pages[f"reference/api/{package}.md"]
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Anchors of a page's headings, as its readers on GitHub and on the site have them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {
+        re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
+
+
+def test_every_link_and_picture_of_the_readme_leads_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#([^)]+))?\)", (PROJECT / "README.md").read_text("utf-8"))
+    assert len(links) > 20
+    assert not [path for path, _ in links if not (PROJECT / path).exists()]
+    anchors = [(path, anchor) for path, anchor in links if anchor]
+    assert not [link for link in anchors if link[1] not in anchors_of(PROJECT / link[0])]
+    assert any(path.endswith(".png") for path, _ in links)
+
+
+def test_pictures_are_small_and_shown() -> None:
+    pages = [PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")]
+    shown = "".join(page.read_text("utf-8") for page in pages)
+    pictures = list((PROJECT / "docs" / "images").glob("*.png"))
+    assert pictures
+    assert not [picture.name for picture in pictures if picture.stat().st_size > 200_000]
+    assert not [picture.name for picture in pictures if f"images/{picture.name})" not in shown]
 
 
 def test_words_of_a_cell_stay_as_they_are(reference: ModuleType) -> None:

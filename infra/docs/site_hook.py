@@ -6,6 +6,7 @@ top folder are added with their links changed; a link from `docs/` to them, too.
 
 from __future__ import annotations
 
+import logging
 import posixpath
 import re
 from pathlib import Path
@@ -23,6 +24,12 @@ REPOSITORY: Final = {"README.md": "index.md", "LICENSE": "index.md"} | TOP_PAGES
 """Where links to files of the top folder lead in the site."""
 
 LINK: Final = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
+
+
+LOADED: Final = re.compile(r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)=\"https?://[^>]*>")
+"""What a browser would fetch from another host."""
+
+log = logging.getLogger("mkdocs.hooks")
 
 
 def _made() -> dict[str, str | bytes]:
@@ -79,3 +86,11 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         return f"]({target}{link[2] or ''})"
 
     return LINK.sub(led, markdown)
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """Warn of what a page loads from another host: it is to be read without a network."""
+    for element in LOADED.findall(output):
+        if 'rel="canonical"' not in element:
+            log.warning("%s loads from another host: %s", page.file.src_uri, element)
+    return output

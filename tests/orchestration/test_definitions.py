@@ -12,6 +12,8 @@ from genept.schema.tables import TABLES
 from orchestration.definitions import build_defs, defs
 from orchestration.instance import _CONFIGURATION, dagster_home
 
+PROJECT = Path(__file__).parents[2]
+
 
 @pytest.fixture(scope="module")
 def graph() -> AssetGraph:
@@ -104,7 +106,7 @@ def test_the_instance_sends_no_telemetry_and_ends_stuck_runs() -> None:
 
 
 def test_the_instance_in_postgres_differs_in_its_storage_alone() -> None:
-    path = _CONFIGURATION.parent / "postgres" / "dagster.yaml"
+    path = PROJECT / "infra" / "postgres" / "dagster.yaml"
     instance = yaml.safe_load(path.read_text())
     (database,) = instance.pop("storage")["postgres"].values()
     assert instance == yaml.safe_load(_CONFIGURATION.read_text())
