@@ -8,6 +8,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree
 
 import pytest
 
@@ -19,12 +20,16 @@ PROJECT = Path(__file__).parents[1]
 SETTINGS = PROJECT / "docs" / "settings.md"
 
 
-@pytest.fixture(scope="module")
-def reference() -> ModuleType:
-    """The module that makes the pages, which is of no package."""
+def of_the_site(module: str) -> ModuleType:
+    """A module that makes pages, which is of no package."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sys, "path", [str(PROJECT / "infra" / "docs"), *sys.path])
-        return import_module("reference_pages")
+        return import_module(module)
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    return of_the_site("reference_pages")
 
 
 def test_the_page_of_settings_is_that_of_their_declaration(reference: ModuleType) -> None:
@@ -107,3 +112,31 @@ def test_pictures_are_small_and_shown() -> None:
 
 def test_words_of_a_cell_stay_as_they_are(reference: ModuleType) -> None:
     assert reference.text("a | b <c> `d_e` *f*") == r"a \| b \<c> `d_e` \*f\*"
+
+
+def test_flowcharts_of_the_pages_are_drawn_downwards() -> None:
+    flowcharts = of_the_site("flowcharts")
+    pages = [page.read_text("utf-8") for page in (PROJECT / "docs").rglob("*.md")]
+    sources = [chart for page in pages for chart in re.findall(r"```mermaid\n(.*?)```", page, re.S)]
+    assert len(sources) >= 2
+    for source in sources:
+        labels, edges = flowcharts.read(source)
+        rows = {
+            node: at for at, row in enumerate(flowcharts.rows_of(labels, edges)) for node in row
+        }
+        assert set(rows) == set(labels)
+        assert all(rows[tail] < rows[head] for tail, head in edges)
+        svg = ElementTree.fromstring(flowcharts.drawn(source))  # noqa: S314  # our own
+        assert len(svg.findall("rect")) == len(labels)
+        assert len(svg.findall("path")) == len(edges)
+
+
+def test_a_flowchart_beyond_what_is_read_is_refused() -> None:
+    flowcharts = of_the_site("flowcharts")
+    labels, edges = flowcharts.read('flowchart LR\n a --> b["two · parts"] --> c & d')
+    assert labels == {"a": "a", "b": "two · parts", "c": "c", "d": "d"}
+    assert edges == [("a", "b"), ("b", "c"), ("b", "d")]
+    with pytest.raises(ValueError, match="is not understood"):
+        flowcharts.read("flowchart LR\n a -.-> b")
+    with pytest.raises(ValueError, match="leads to itself"):
+        flowcharts.drawn("flowchart LR\n a --> b --> a")

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
+from flowcharts import drawn
 from mkdocs.structure.files import File, Files
 from notebook_pages import notebook_pages
 from reference_pages import api_pages, command_pages, table_pages
@@ -25,6 +26,8 @@ REPOSITORY: Final = {"README.md": "index.md", "LICENSE": "index.md"} | TOP_PAGES
 
 LINK: Final = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
 
+
+FLOWCHART: Final = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 LOADED: Final = re.compile(r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)=\"https?://[^>]*>")
 """What a browser would fetch from another host."""
@@ -75,7 +78,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Lead links from a page of `docs/` to the top folder to the pages of the site."""
+    """Lead links to the top folder to the pages of the site, and draw flowcharts."""
     folder = posixpath.dirname(page.file.src_uri)
 
     def led(link: re.Match[str]) -> str:
@@ -85,7 +88,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         target = posixpath.relpath(REPOSITORY[place], folder or ".")
         return f"]({target}{link[2] or ''})"
 
-    return LINK.sub(led, markdown)
+    return FLOWCHART.sub(lambda chart: drawn(chart[1]), LINK.sub(led, markdown))
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:
