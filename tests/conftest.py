@@ -24,6 +24,7 @@ settings.load_profile("genept")
 
 
 LONGEST = (
+    "test_notebooks",
     *("test_release_job", "test_hosted_embedding", "test_pending_batches", "test_partitions"),
     "test_complete_chats",
     *("test_dask", "test_simulation_seeds", "test_nightly", "test_held", "test_commands"),
