@@ -286,4 +286,6 @@ def _here(archives: Archives, source: Source) -> str:
     if archives.is_cached(source.id):
         return "fetched"
     folders = (place for place in archives.locations.of(source) if isinstance(place, Path))
-    return "mirrored" if any(path.is_file() for path in folders) else "no"
+    if any(path.is_file() for path in folders):
+        return "mirrored"
+    return "by ranges" if source.ranges else "no"

@@ -1,11 +1,9 @@
 """Measure what of ARCHS4 travels when samples of it are chosen: a file of its layout on loopback.
 
 Run by `make bench`; it prints, and refuses wrong values. The file has 200,000 samples × 60,000
-genes in chunks of 2,000 genes × 1 sample, gzipped, as ARCHS4 2.5 has them, written sample by
-sample with the index that HDF5 makes by default. All 6,000,000 chunks are stored, so the index has
-its real size; those of the chosen samples hold counts (some 1.3 KB a chunk, as published), the
-others only zeros. GENEPT_BENCH_SAMPLES sets the number of samples. Reader and server are processes
-of their own; the reader's peak memory is that of `getrusage`.
+genes (`tests/support/large_archs4.py` says what it holds); GENEPT_BENCH_SAMPLES sets another
+number. Reader and server are processes of their own; the reader's peak memory is that of
+`getrusage`.
 """
 
 from __future__ import annotations
@@ -18,13 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
-import zlib
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+from large_archs4 import N_GENES, SERIES, sample_id, write_large_archs4
 from publisher import publisher
 
 from genept.common.errors import SourceError
@@ -36,10 +34,8 @@ from genept.datasources.parsers import parse_collection
 from genept.datasources.readers.hdf5 import archs4
 
 N_SAMPLES = int(os.environ.get("GENEPT_BENCH_SAMPLES", "200000"))
-N_GENES, ROWS = 60_000, 2_000
-SERIES, N_SERIES = 25, 20
+N_SERIES = 20
 NAME = "human_gene_v2.5.h5"
-TEXT = h5py.string_dtype()
 
 
 def series_samples() -> np.ndarray:
@@ -52,41 +48,6 @@ def scattered_samples() -> np.ndarray:
     """500 samples, each of another series."""
     firsts = np.random.default_rng(2).choice(N_SAMPLES // SERIES, SERIES * N_SERIES, replace=False)
     return np.sort(firsts * SERIES + 7)
-
-
-def counts_of(sample: int) -> np.ndarray:
-    """Counts of one sample: a quarter of the genes, most of them a few."""
-    rng = np.random.default_rng(sample)
-    shown = rng.random(N_GENES) < 0.25
-    return np.where(shown, rng.lognormal(2.5, 2, N_GENES).astype("u4"), 0).astype("u4")
-
-
-def write_file(path: Path) -> None:
-    chosen = {*series_samples().tolist(), *scattered_samples().tolist()}
-    zeros = zlib.compress(bytes(4 * ROWS))
-    with h5py.File(path, "w") as file:
-        for field in ("geo_accession", "series_id", "title", "source_name_ch1"):
-            start = {"geo_accession": "GSM1", "series_id": "GSE"}.get(field, field)
-            step = SERIES if field == "series_id" else 1
-            texts = [f"{start}{at // step:06d}" for at in range(N_SAMPLES)]
-            file.create_dataset(f"meta/samples/{field}", data=texts, dtype=TEXT)
-        texts = [f"tissue: part {at % 50},disease: none,age: {at % 90}" for at in range(N_SAMPLES)]
-        file.create_dataset("meta/samples/characteristics_ch1", data=texts, dtype=TEXT)
-        file.create_dataset("meta/samples/singlecellprobability", data=np.full(N_SAMPLES, 0.1))
-        ids = [f"ENSG{at:011d}" for at in range(N_GENES)]
-        file.create_dataset("meta/genes/ensembl_gene", data=ids, dtype=TEXT)
-        symbols = [f"G{at}" for at in range(N_GENES)]
-        file.create_dataset("meta/genes/symbol", data=symbols, dtype=TEXT)
-        dataset = file.create_dataset(
-            "data/expression", (N_GENES, N_SAMPLES), "u4", chunks=(ROWS, 1), compression="gzip"
-        )
-        for sample in range(N_SAMPLES):
-            counts = counts_of(sample) if sample in chosen else None
-            for gene in range(0, N_GENES, ROWS):
-                body = zeros
-                if counts is not None:
-                    body = zlib.compress(counts[gene : gene + ROWS].tobytes(), 4)
-                dataset.id.write_direct_chunk((gene, sample), body)
 
 
 def say(line: str) -> None:
@@ -145,7 +106,7 @@ def read(url: str, folder: Path, choice: str, out: Path) -> None:
         "title": "x", "kind": "bulk", "format": "archs4", "sources": ["x"], "unit": "counts",
         "duplicate_policy": "sum", "group_axis": "series", "redistributable": True,
         "licence": "CC-BY-4.0", "citation": "none",
-        "options": {"samples": [f"GSM1{at:06d}" for at in chosen]},
+        "options": {"samples": [sample_id(at) for at in chosen]},
     }  # fmt: skip
     source = {
         "title": "x", "publisher": "x", "address": f"https://data.example.org/{NAME}",
@@ -253,7 +214,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=os.environ.get("GENEPT_BENCH_FOLDER")) as scratch:
             folder, began = Path(scratch), time.perf_counter()
             path = folder / NAME
-            write_file(path)
+            write_large_archs4(path, N_SAMPLES, [*series_samples(), *scattered_samples()])
             say(
                 f"{N_SAMPLES:,} samples × {N_GENES:,} genes, {path.stat().st_size / 1e6:,.0f} MB, "
                 f"written in {time.perf_counter() - began:.0f} s"

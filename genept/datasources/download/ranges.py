@@ -7,10 +7,9 @@ opened. Which servers may be contacted is in `network`, how ranges are kept in `
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -26,10 +25,13 @@ from genept.datasources.download.network import (
     refuse_status,
 )
 from genept.datasources.download.segments import (
+    OPENED,
+    OpenedVersion,
     RangedCopy,
     Segments,
     Span,
     content_range,
+    opened_before,
     requests_for,
 )
 from genept.datasources.download.verified_copies import refuse_head
@@ -40,7 +42,6 @@ _FIRST: Final = 16 << 10
 N_THREADS: Final = 8
 _IN_MEMORY: Final = 4 << 20
 """Bytes of answers in memory at the same time: what a killed process has to fetch again."""
-_OPENED: Final = "opened.json"
 
 
 class Ranged(Protocol):
@@ -52,26 +53,6 @@ class Ranged(Protocol):
 
     def ensure(self, spans: Sequence[Span], /, *, n_threads: int = N_THREADS) -> None:
         """Have these ranges here; raises `SourceError` if they cannot be had."""
-
-
-@dataclass(frozen=True)
-class OpenedVersion:
-    """Which file was opened: its address, what tells its versions apart, its size in bytes."""
-
-    place: str
-    etag: str | None
-    modified: str | None
-    size: int
-
-    @property
-    def version(self) -> Version:
-        """What its server calls this version."""
-        return Version(self.etag, self.modified)
-
-    @property
-    def sha256(self) -> str:
-        """Hash of what tells this version from others; not of the bytes, most of which stay."""
-        return sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 @dataclass
@@ -135,7 +116,7 @@ class RemoteFile:
             self.opened = known
         self._segments = Segments(self.copy.folder)
         if head:
-            self._segments.add([(0, head)])
+            self._keep([(0, head)])
             self._remember()
 
     @property
@@ -174,10 +155,22 @@ class RemoteFile:
                     else:
                         with ThreadPoolExecutor(n_threads, "genept-ranges") as pool:
                             futures = [pool.submit(self._fetch, network, it) for it in batch]
-                        for future in futures:
+                            done, left = wait(futures, return_when=FIRST_EXCEPTION)
+                            for future in left:  # where one is refused, no more are made
+                                future.cancel()
+                        for future in done:
                             future.result()
                 finally:  # what came until then is paid for
-                    self._segments.add([(it.start, bytes(it.received)) for it in batch])
+                    self._keep([(it.start, bytes(it.received)) for it in batch])
+
+    def _keep(self, parts: Sequence[tuple[int, bytes]]) -> None:
+        try:
+            self._segments.add(parts)
+        except OSError as error:
+            raise SourceError(
+                f"{self._source.filename}: what came cannot be kept in {self.copy.folder}: "
+                f"{error}. Free some space, or move GENEPT_STATE_DIR, then run again"
+            ) from error
 
     def _fetch(self, network: Network, request: _Request) -> None:
         self._web.with_retries(partial(self._receive, network, request))
@@ -215,7 +208,7 @@ class RemoteFile:
         given = answer.headers.get("content-range", "")
         size = content_range(given)[2] if answer.status_code == 206 else self.opened.size
         if now != self.opened.version or size != self.opened.size:
-            (self._folder / _OPENED).unlink(missing_ok=True)
+            (self._folder / OPENED).unlink(missing_ok=True)
             raise SourceError(
                 f"{name} changed while it was read by ranges (it was {self.opened.version.tag}, "
                 f"{self.opened.size:,} bytes, and is {now.tag}): nothing of the two is mixed. Run "
@@ -261,24 +254,13 @@ class RemoteFile:
         for other in self._folder.iterdir():
             if other.is_dir() and other != self.copy.folder:
                 shutil.rmtree(other)
-        partial = self._folder / f".{_OPENED}"
+        partial = self._folder / f".{OPENED}"
         partial.write_text(json.dumps(asdict(self.opened)), "utf-8")
-        partial.replace(self._folder / _OPENED)
-
-
-def opened_before(folder: Path) -> OpenedVersion | None:
-    """Which version was opened before, in a folder of ranges; None if there was none."""
-    try:
-        return OpenedVersion(**json.loads((folder / _OPENED).read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
+        partial.replace(self._folder / OPENED)
 
 
 def _without_ranges(name: str, status: int) -> str:
-    return (
-        f"{name}: its server answered {status} instead of a range (206): it sends whole files "
-        "only, so it cannot be read by ranges"
-    )
+    return f"{name}: its server answered {status} instead of a range (206): it sends whole files"
 
 
 def _batches(spans: Sequence[Span]) -> Iterator[list[_Request]]:

@@ -6,20 +6,26 @@ ranges are requested is in `ranges`.
 """
 
 import hashlib
+import json
 import os
 import struct
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from filelock import FileLock
 
+from genept.datasources.download.network import Version
+
 Span = tuple[int, int]
 """The first byte of a range, and the one after its last."""
+
+OPENED: Final = "opened.json"
+"""File that says which version was opened."""
 
 _RECORD: Final = struct.Struct("<QQI16s")
 _LONGEST: Final = 128 << 10
@@ -51,6 +57,27 @@ class RangedCopy:
     name: str
     size: int
     version: str
+
+
+@dataclass(frozen=True)
+class OpenedVersion:
+    """Which file was opened: its address, what tells its versions apart, its size in bytes."""
+
+    place: str
+    etag: str | None
+    modified: str | None
+    size: int
+
+    @property
+    def version(self) -> Version:
+        """What its server calls this version."""
+        return Version(self.etag, self.modified)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what tells this version from others; not of the bytes, most of which stay."""
+        stated = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(stated.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -176,6 +203,14 @@ class Segments:
         while self._held > _IN_MEMORY:
             self._held -= len(self._loaded.popitem(last=False)[1])
         return content
+
+
+def opened_before(folder: Path) -> OpenedVersion | None:
+    """Which version was opened before, in a folder of ranges; None if there was none."""
+    try:
+        return OpenedVersion(**json.loads((folder / OPENED).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def requests_for(missing: Sequence[Span]) -> list[Span]:

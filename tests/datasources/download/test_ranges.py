@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -121,6 +123,45 @@ def test_what_is_not_the_range_is_refused(make, server, fault, says) -> None:
     with pytest.raises(SourceError, match=says):
         remote.ensure([(50_000, 51_000)])
     assert read(remote, 50_000, 51_000) is None
+
+
+def test_where_one_request_is_refused_no_more_are_made(make, server) -> None:
+    remote = opened(make())
+    server.faults[PATH] = [Fault(status=403)] * 100
+    with pytest.raises(SourceError, match="answered 403"):
+        remote.ensure([(at, at + 10) for at in range(20_000, 120_000, 1_000)])
+    assert len(server.requests_of(PATH)) < 30
+
+
+def test_ranges_that_cannot_be_kept_are_said(make, monkeypatch) -> None:
+    remote = opened(make())
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Segments, "add", full)
+    with pytest.raises(SourceError, match=r"human\.h5: what came cannot be kept .*No space left"):
+        remote.ensure([(20_000, 20_010)])
+
+
+def test_several_processes_share_what_came(tmp_path) -> None:
+    spans = [[(at * 1_000 + 100 * n, bytes([n]) * 500) for at in range(40)] for n in range(4)]
+    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(_add, [tmp_path] * 4, spans))
+    segments = Segments(tmp_path)
+    for parts in spans:
+        for start, body in parts:
+            content = segments.read(start, start + len(body))
+            assert content is not None
+            assert len(content) == len(body)
+    size = sum(800 for _ in range(40))
+    assert (tmp_path / "bytes").stat().st_size == size, "what two have is kept once"
+
+
+def _add(folder: Path, parts: list[tuple[int, bytes]]) -> None:
+    segments = Segments(folder)
+    for part in parts:
+        segments.add([part])
 
 
 def test_a_file_that_changed_is_never_mixed_with_the_new_one(make, server) -> None:

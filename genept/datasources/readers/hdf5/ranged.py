@@ -21,7 +21,7 @@ _AHEAD: Final = 16 << 10
 """Bytes that are fetched for a read that is not the continuation of another."""
 _FARTHEST: Final = 2 << 20
 """Bytes that are fetched for one that continues others: it doubles up to this."""
-_LEAST: Final = 8 << 10
+_LEAST: Final = 2 << 10
 """Bytes that are fetched for a read of texts: what is beside them is often needed next."""
 _AT_ONCE: Final = 1 << 16
 _MOST_ROUNDS: Final = 1_000

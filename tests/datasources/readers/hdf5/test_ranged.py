@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from hdf5_layouts import write_archs4
+from large_archs4 import N_GENES as N_LARGE
+from large_archs4 import SERIES, counts_of, write_large_archs4
 from publisher import Fault, Publisher, publisher
 from sources_layouts import collection_entry
 
@@ -22,6 +24,7 @@ from genept.datasources.download.http import RetryPolicy, Web
 from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.parsers import parse_collection
 from genept.datasources.readers.hdf5.ranged import RangedStream, fetch_chunks
+from genept.datasources.readers.hdf5.sample_columns import SampleColumns, chunks_of
 from genept.datasources.readers.parsed import ParsedCollection
 
 N_GENES, N_SAMPLES = 400, 600
@@ -31,7 +34,7 @@ ENTRY = {
     "title": "ARCHS4",
     "publisher": "the tests",
     "address": f"https://data.example.org/{PATH}",
-    "bytes": 10_000_000,
+    "bytes": 100_000_000,
     "licence": "CC0-1.0",
     "redistributable": True,
     "citation": "none",
@@ -123,6 +126,28 @@ def test_chunks_of_other_samples_stay_where_they_are(publish, server, tmp_path) 
     with h5py.File(RangedStream(remote)) as file:
         fetch_chunks(file["data/expression"], stream, chosen)
     assert server.sent == before + fresh, "nothing is fetched twice"
+
+
+def test_samples_of_a_few_series_cost_little_more_than_their_chunks(server, tmp_path) -> None:
+    chosen = np.array([first + at for first in (100, 700, 1_500, 2_075) for at in range(SERIES)])
+    path = tmp_path / "w.h5"
+    write_large_archs4(path, 3_000, chosen.tolist())
+    server.files[PATH], server.etags[PATH] = path.read_bytes(), '"large"'
+    remote = archives_at(server, tmp_path / "a", samples=["x"]).ranged("x")
+    assert remote is not None
+    stream = RangedStream(remote)
+    with h5py.File(stream) as file:
+        dataset = file["data/expression"]
+        server.bodies.clear()
+        n, n_bytes = fetch_chunks(dataset, stream, chunks_of(dataset, chosen))
+        assert n == 30 * chosen.size
+        assert n_bytes < server.sent < 1.3 * n_bytes
+        server.bodies.clear()
+        fetch_chunks(dataset, stream, chunks_of(dataset, chosen[10:60]))
+        assert server.sent == 0
+    rows = SampleColumns(remote.copy, chosen, N_LARGE)
+    got = sp.vstack(list(rows.blocks())).toarray()
+    np.testing.assert_array_equal(got, [counts_of(sample) for sample in chosen])
 
 
 def test_chunks_that_are_not_stored_hold_the_fill_value(server, tmp_path) -> None:
