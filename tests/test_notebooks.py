@@ -80,3 +80,13 @@ def test_the_site_shows_what_was_printed(executed: Executed) -> None:
     assert pictures
     assert all(f"]({Path(name).relative_to('notebooks')})" in "".join(map(str, pages.values()))
                for name in pictures)  # fmt: skip
+
+
+def test_parameters_that_are_described_together_are_taken_apart(executed: Executed) -> None:
+    code = (
+        "from griffe_names import apart; "
+        "print(apart('Say.\\n\\nParameters\\n---\\na, b\\n    Text,\\n    more.\\nc\\n    Other.'))"
+    )
+    made = run(executed.python, "-c", code, cwd=RUNNER.parent)
+    alone = ["a", "    Text,", "    more.", "b", "    Text,", "    more.", "c", "    Other."]
+    assert made.stdout.splitlines()[4:] == alone, made.stderr
