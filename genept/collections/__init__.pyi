@@ -6,6 +6,7 @@ from .dry_run import DryRun as DryRun
 from .dry_run import Trial as Trial
 from .dry_run import dry_run_ingest as dry_run_ingest
 from .dry_run import try_out as try_out
+from .each_collection import ingest_each as ingest_each
 from .inbox import Refused as Refused
 from .inbox import Replaced as Replaced
 from .inbox import take_in as take_in
@@ -18,7 +19,7 @@ from .recount3_search import search_recount3 as search_recount3
 from .sample_search import MOST_SINGLE_CELL as MOST_SINGLE_CELL
 from .sample_search import collection_of_samples as collection_of_samples
 from .sample_search import search_samples as search_samples
-from .sandboxed_ingest import ingest_each as ingest_each
+from .sample_search import texts_of_label as texts_of_label
 from .sandboxed_ingest import parts_in_child as parts_in_child
 from .shards import merge_rows as merge_rows
 from .sidecar import Sidecar as Sidecar

@@ -13,9 +13,10 @@ from typing import Final
 
 from genept.collections.detection import Detected
 from genept.collections.dry_run import try_out
+from genept.collections.each_collection import OF_THE_FILE
 from genept.collections.ingestion import ingest
 from genept.collections.labels import Ontologies
-from genept.collections.sandboxed_ingest import OF_THE_FILE, parts_in_child
+from genept.collections.sandboxed_ingest import parts_in_child
 from genept.collections.sidecar import (
     LONGEST_SIDECAR,
     SIDECAR,

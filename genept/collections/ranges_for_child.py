@@ -59,6 +59,11 @@ def ranged_sources(archives: Archives, source_ids: Sequence[str]) -> dict[str, R
     return {id_: ranged for id_, ranged in opened.items() if ranged is not None}
 
 
+def bytes_of(ranged: Mapping[str, Ranged]) -> int:
+    """Size of whole files that are read by ranges: their readers may take what it allows."""
+    return sum(opened.copy.size for opened in ranged.values())
+
+
 def fetch_for_child(ranged: Mapping[str, Ranged], question: Mapping[str, Any]) -> None:
     """Fetch what a child asks for: the handler's answer to `AskedRanges`.
 

@@ -15,7 +15,13 @@ from typing import Final
 import polars as pl
 from pydantic import ValidationError
 
-from genept.collections.ranges_for_child import AskedRanges, fetch_for_child, ranged_sources
+from genept.collections.labels import LabelMapper, prefix_of
+from genept.collections.ranges_for_child import (
+    AskedRanges,
+    bytes_of,
+    fetch_for_child,
+    ranged_sources,
+)
 from genept.common import SourceError, problems_of
 from genept.datasources import Collection
 from genept.datasources.download import Archives, RangedCopy
@@ -38,10 +44,42 @@ MOST_SINGLE_CELL: Final = 0.5
 MOST_CHOSEN: Final = 100_000
 """Samples of one collection: its declaration names each of them."""
 
+_SHORTEST: Final = 5
+
 _LABELS: Final = {
     "tissue": f"characteristics_ch1/{TISSUE_KEYS}",
     "diagnosis": f"characteristics_ch1/{DISEASE_KEYS}",
 }
+
+
+def texts_of_label(mapper: LabelMapper, of_field: str, text: str) -> tuple[str, ...]:
+    """Say what else means a tissue or disease, by the ontologies.
+
+    Parameters
+    ----------
+    mapper
+        Maps labels to terms.
+    of_field
+        ``tissue`` or ``diagnosis``.
+    text
+        What a user seeks: a text, or the id of a term.
+
+    Returns
+    -------
+    tuple of str
+        The text; where it means a term, also names and exact synonyms of that term and of all
+        below it, of 5 letters or more: shorter ones are parts of other words.
+    """
+    prefix = prefix_of(text)
+    is_id = text in mapper.ontologies.get(prefix, {})
+    term = text if is_id else mapper.map_labels("", of_field, [text])[0].term
+    if term is None:
+        return (text,)
+    terms = mapper.ontologies[prefix_of(term)]
+    meant = [entry for id_, entry in terms.items() if id_ == term or term in entry.ancestors]
+    names = [name for entry in meant for name in (entry.name, *entry.synonyms)]
+    texts = [*(() if is_id else (text,)), *(name for name in names if len(name) >= _SHORTEST)]
+    return tuple({each.lower(): each for each in texts}.values())
 
 
 def search_samples(
@@ -82,7 +120,7 @@ def search_samples(
     with limited(
         _searched, file or copy, source_id, query,
         what=source.title,
-        limits=allowance.limits(),
+        limits=allowance.limits(elsewhere=bytes_of(ranged)),
         handler=partial(fetch_for_child, ranged),
     ) as answer:  # fmt: skip
         return answer.table("samples", FOUND_SCHEMA)

@@ -19,22 +19,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genept.collections import ingestion
-from genept.collections.preflight import CollectionRefusedError
-from genept.collections.ranges_for_child import AskedRanges, fetch_for_child, ranged_sources
+from genept.collections.ranges_for_child import (
+    AskedRanges,
+    bytes_of,
+    fetch_for_child,
+    ranged_sources,
+)
 from genept.collections.shards import SHARD_OBSERVATIONS, spans_of
 from genept.collections.user_collections import local_archives, named_by_owner
 from genept.common import SourceError, Workers, console
 from genept.datasources import Collection, Source, parse_collection
 from genept.datasources.download import Ranged, RangedCopy
 from genept.datasources.readers import Allowance, Parent, limited
-from genept.nomenclature import GeneNamesRefusedError, Reference
+from genept.nomenclature import Reference
 from genept.schema.tables import STORED
 from genept.storage import (
     Lake,
     NewPart,
     Origin,
     Part,
-    TableContractError,
     WrittenFile,
     sha256_of_file,
 )
@@ -42,49 +45,6 @@ from genept.storage import (
 _OF_SHARDS: Final = ("expression", "shard_observations", "shard_inputs", "shard_genes")
 _SMALL: Final = tuple(name for name in ingestion.TABLES_READ if name != "expression")
 _MOST_SHARDS: Final = 1 << 20
-
-OF_THE_FILE: Final = (
-    SourceError,
-    CollectionRefusedError,
-    GeneNamesRefusedError,
-    TableContractError,
-)
-"""Errors that are due to a file, not to the installation."""
-
-
-def ingest_each(
-    collections: Iterable[Collection],
-    ingest: Callable[[Collection], list[Part]],
-    is_added: Callable[[Collection], bool],
-) -> tuple[dict[str, list[Part]], dict[str, str]]:
-    """Ingest collections; one that a user added is left out if its files are refused.
-
-    Parameters
-    ----------
-    collections
-        The collections.
-    ingest
-        Ingests one of them.
-    is_added
-        Whether a user added a collection; of the others, an error of the files is raised.
-
-    Returns
-    -------
-    ingested : dict
-        Parts of all tables, by id of the collection.
-    left_out : dict
-        Why a collection is left out, by its id.
-    """
-    ingested: dict[str, list[Part]] = {}
-    left_out: dict[str, str] = {}
-    for collection in collections:
-        try:
-            ingested[collection.id] = ingest(collection)
-        except OF_THE_FILE as error:
-            if not is_added(collection):
-                raise
-            left_out[collection.id] = str(error)
-    return ingested, left_out
 
 
 def parts_in_child(
@@ -126,7 +86,9 @@ def parts_in_child(
             origin,
             request.processes,
             what=sources[0].title,
-            limits=allowance.limits(*files.values(), processes=request.processes + 1),
+            limits=allowance.limits(
+                *files.values(), processes=request.processes + 1, elsewhere=bytes_of(ranged)
+            ),
             handler=receiver.answer,
             folder=lake.cache,
         ) as answer:

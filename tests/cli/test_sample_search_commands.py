@@ -49,7 +49,11 @@ def server(tmp_path, monkeypatch, object_store):
     for module in (genept.client.installation, genept.cli.collections.collections_commands):
         monkeypatch.setattr(module, "open_store", lambda *_, **__: object_store)
     monkeypatch.setattr(genept.client.installation, "starter_reference", lambda _: REFERENCE)
-    liver = {"UBERON:0002107": OntologyTerm("liver", "", (), {})}
+    liver = {
+        "UBERON:0002107": OntologyTerm("liver", "", ("iecur",), {}),
+        "UBERON:0004647": OntologyTerm("liver lobule", "", ("lob",), {"UBERON:0002107": 1}),
+        "UBERON:0002048": OntologyTerm("lung", "", (), {}),
+    }
     monkeypatch.setattr(Installation, "label_mapper", LabelMapper({"UBERON": liver}))
     with publisher() as server:
         server.files[PATH] = path.read_bytes()
@@ -128,6 +132,13 @@ def test_samples_are_counted_by_series_and_label(server: Publisher) -> None:
     n = len(server.seen)
     assert run("search", "archs4", "--series", "GSE3", "--json").startswith("[{")
     assert len(server.seen) == n, "what was read for one search serves the next"
+
+
+def test_a_term_is_sought_by_all_its_names(server: Publisher) -> None:
+    by_name = run("search", "archs4", "--tissue", "liver")
+    assert "tissue: also 2 names of terms: iecur, liver lobule" in by_name
+    by_id = run("search", "archs4", "--tissue", "UBERON:0002107", "--json")
+    assert len(json.loads(by_id)) == 200
 
 
 def test_samples_that_were_found_become_a_collection(server: Publisher, tmp_path: Path) -> None:

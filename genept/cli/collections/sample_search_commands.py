@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Final
 
 import polars as pl
@@ -17,8 +18,8 @@ from genept.collections import (
     declare_collection,
     search_recount3,
     search_samples,
+    texts_of_label,
 )
-from genept.collections.labels import prefix_of
 from genept.common import Settings, SourceError, console, open_console, plain_table
 from genept.datasources import Collection
 from genept.datasources.readers import SampleQuery
@@ -66,20 +67,32 @@ def search(
     installation = Installation(Settings())
     if id_ is not None and id_ in installation.catalogue.collections:
         raise SourceError(f"there is a collection {id_!r} already: choose another id")
-    query = SampleQuery(
+    asked = SampleQuery(
         tuple(series or ()), tuple(tissue or ()), tuple(disease or ()), tuple(text or ())
+    )
+    query = replace(
+        asked,
+        tissue=_meant(installation, "tissue", asked.tissue),
+        disease=_meant(installation, "diagnosis", asked.disease),
     )
     with console.status(f"reading what {where} says of its samples"):
         found = find(installation.archives, query, allowance=installation.file_allowance)
     if as_json:
         typer.echo(found.write_json())
     else:
+        for name, texts, more in (
+            ("tissue", asked.tissue, query.tissue),
+            ("disease", asked.disease, query.disease),
+        ):
+            if others := [each for each in more if each not in texts]:
+                shown = ", ".join(others[:MOST_SHOWN]) + (" …" if len(others) > MOST_SHOWN else "")
+                answer.print(f"{name}: also {len(others):,} names of terms: {escape(shown)}")
         _print_found(installation, found)
     if id_ is None:
         return
     entry = declared(
         installation.archives, found, id_=id_, labels=pairs,
-        title=title or f"{where}: {_described(query)}",
+        title=title or f"{where}: {_described(asked)}",
     )  # fmt: skip
     chosen = entry.options.get("samples", ())
     what = f"{len(chosen):,} samples" if chosen else f"{entry.options['n_projects']:,} projects"
@@ -88,6 +101,13 @@ def search(
         raise typer.Exit(1)
     declare_collection(installation.store, installation.settings.product, entry, ())
     answer.print(f"added {id_}: `genept run` fetches their counts, and publishes them")
+
+
+def _meant(installation: Installation, of_field: str, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Texts, and what else means the same by the ontologies."""
+    mapper = installation.label_mapper if texts else None
+    meant = [name for text in texts if mapper for name in texts_of_label(mapper, of_field, text)]
+    return tuple(dict.fromkeys(meant))
 
 
 def _assigned(text: str) -> tuple[str, str]:
@@ -127,9 +147,7 @@ def _print_found(installation: Installation, found: pl.DataFrame) -> None:
         named = [value for value, _ in counted.most_common(MOST_SHOWN)]
         mapper = installation.label_mapper
         terms = [
-            f"{it.term} {mapper.ontologies[prefix_of(it.term)][it.term].name}"
-            if it.term
-            else it.outcome.replace("_", " ")
+            f"{it.term} {mapper.name_of(it.term)}" if it.term else it.outcome.replace("_", " ")
             for it in mapper.map_labels("", of_field, named)
         ]
         without = found.height - counted.total()

@@ -239,6 +239,18 @@ def test_a_file_that_is_here_as_a_whole_is_read_there(make, server) -> None:
     assert make(ranges=False).ranged("x") is None
 
 
+def test_having_it_ready_opens_it_and_sees_a_new_version(make, server) -> None:
+    archives = make()
+    archives.obtain("x")
+    assert server.sent == 16_384, "not the whole file"
+    before = archives.data_version("x")
+    archives.obtain("x", refresh=True)
+    assert archives.data_version("x") == before
+    server.files[PATH] = HDF5 + BODY[::-1]
+    archives.obtain("x", refresh=True)
+    assert archives.data_version("x") != before
+
+
 Spans = st.lists(
     st.tuples(st.integers(0, 999), st.integers(1, 300)).map(lambda it: (it[0], it[0] + it[1])),
     max_size=8,

@@ -81,9 +81,9 @@ class Allowance:
     memory: int = 768 * MEBIBYTE
     seconds: int = 120
 
-    def limits(self, *files: Path, processes: int = 1) -> Limits:
-        """The limits for reading these files."""
-        size = sum(file.stat().st_size for file in files)
+    def limits(self, *files: Path, processes: int = 1, elsewhere: int = 0) -> Limits:
+        """The limits for reading these files, and `elsewhere` bytes of those read by ranges."""
+        size = elsewhere + sum(file.stat().st_size for file in files)
         most = psutil.virtual_memory().total * 3 // 4
         return Limits(
             memory=min(self.memory + 16 * size, max(most, self.memory)),
