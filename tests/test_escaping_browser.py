@@ -13,7 +13,7 @@ from chromium import SECONDS, chromium
 from hostile_text import HOSTILE, PERMISSIVE
 from playwright.sync_api import Browser
 
-from genept.client.templates import PlottedScore, interval_plot, part
+from genept.client.pages.templates import PlottedScore, interval_plot, part
 from genept.common.display import visible
 from genept.models.cards import card_markdown, card_page
 from genept.models.evidence import Cohort, Interval, ModelEvidence, ModelManifest, Predictions

@@ -1,7 +1,7 @@
 """Which release an analyst reads, the current or a pinned one, which of its files; code to paste.
 
 Manifests are kept on this machine, for files that were kept here while the store is out of reach.
-Tables are read in `genept.client.api`. Code to paste is in `site/snippets.toml`; tests run it.
+Tables are read in `genept.client.api`. Code to paste is in `pages/site/snippets.toml`, tested.
 """
 
 from __future__ import annotations
@@ -284,7 +284,7 @@ class Snippets:
 
     def filled(self, kind: str, **values: str) -> dict[str, str]:
         """Code of one kind with these values put in, by what it does."""
-        text = resources("genept.client").joinpath("site", "snippets.toml").read_text("utf-8")
+        text = resources("genept.client.pages").joinpath("site", "snippets.toml").read_text("utf-8")
         values["release"] = self.manifest.release_id
         codes = tomllib.loads(text)[kind]
         return {

@@ -128,8 +128,8 @@ def _bare(settings: Any, defs: Any, _state: Path) -> Any:
     """The functions of the assets and checks, called as plain functions in their order."""
     import dagster as dg
 
-    from genept.client.catalogue_page import publish_tables
     from genept.client.platform import Platform
+    from genept.client.publication import publish_tables
     from genept.schema.tables import TABLES
     from genept.storage.provenance import StoredTable
     from orchestration.resources import PARTS

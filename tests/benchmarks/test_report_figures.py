@@ -138,7 +138,7 @@ def test_a_point_is_a_hundredth_above_random_vectors():
 def test_the_release_page_has_the_pictures_inline_and_escapes_their_texts(monkeypatch):
     from types import SimpleNamespace
 
-    from genept.client import catalogue_page as page
+    from genept.client.pages import site_pages as page
 
     tables = released()
     names = tables["benchmark_results"]["representation"].replace("lsa-384/name-ncbi", "<lsa>/x")

@@ -245,5 +245,5 @@ def test_a_whole_table_is_read_although_its_spaces_differ_in_dimension(
 
 
 def test_the_questions_of_the_page_are_those_that_are_asked_here() -> None:
-    text = files("genept.client").joinpath("site", "snippets.toml").read_text("utf-8")
+    text = files("genept.client.pages").joinpath("site", "snippets.toml").read_text("utf-8")
     assert len(tomllib.loads(text)["sql"]) + len(tomllib.loads(text)["sql_screen"]) == 2

@@ -14,6 +14,7 @@ from sklearn.decomposition import TruncatedSVD
 
 from genept.cli.run_report import headline_results, snippets
 from genept.client.api import load_table
+from genept.client.pages.site_pages import PAGES
 from genept.client.release_lookup import open_releases
 from genept.common.settings import Settings
 from genept.datasources.download.archives import Archives
@@ -94,7 +95,7 @@ def test_a_run_publishes_and_a_second_run_writes_nothing(
             "models/diagnosis-prostate-forgetting.md",
             "models/diagnosis-prostate-forgetting.png",
             "benchmarks/spaces.html",
-            "site/index.html",
+            *(f"site/{name}.html" for name in PAGES),
             "site/style.css",
             "sbom.cdx.json",
         }

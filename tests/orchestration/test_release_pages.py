@@ -9,7 +9,7 @@ import pytest
 from declared_rows import candidate
 from starlette.responses import PlainTextResponse
 
-from genept.client.catalogue_page import release_site
+from genept.client.pages.site_pages import release_site
 from genept.common.errors import UnreachableStoreError
 from genept.release.publish import Releases
 from orchestration.guard import Guard

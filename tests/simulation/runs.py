@@ -131,7 +131,7 @@ class Runs:
         claim: Claim,
         built: dict[str, str],
     ) -> None:
-        """The calls of `genept.client.catalogue_page.publish_tables`, in their order."""
+        """The calls of `genept.client.publication.publish_tables`, in their order."""
         lake = releases.lake
         tables = {
             name: lake.table(name, built[name]) if built[name] else build(lake, run.content, name)

@@ -1,7 +1,7 @@
 """Spaces compared over tasks: ranks, quality against cost, what text adds over a name.
 
 Reads published tables. What decides on a task is in `genept.benchmarks.task_scores`; the page of
-the comparison is `genept.client.comparison_page`.
+the comparison is `genept.client.pages.comparison_page`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

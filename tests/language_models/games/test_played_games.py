@@ -17,7 +17,7 @@ from installations import PROJECT, storage_settings
 from loopback_chats import LoopbackChats
 from loopback_openai import serving
 
-from genept.client.games_page import games_pages, render_games
+from genept.client.pages.games_page import games_pages, render_games
 from genept.common.settings import Settings
 from genept.language_models.chats import RefusedChatError
 from genept.language_models.games import donor_game

@@ -7,7 +7,7 @@ import re
 import polars as pl
 from planted_scores import released
 
-from genept.client.comparison_page import render_comparison
+from genept.client.pages.comparison_page import render_comparison
 from genept.text.recipes import load_recipes
 
 EVIL = "<script>alert('x')</script>"

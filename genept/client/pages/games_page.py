@@ -1,7 +1,7 @@
 """The page of the Donor Games of an installation, in the audit of a release and from the command.
 
 It stands alone: style and pictures are inside. What it shows is computed in
-`genept.language_models.games`; how it looks is `genept/client/site/games.html`.
+`genept.language_models.games`; how it looks is `genept/client/pages/site/games.html`.
 """
 
 from base64 import b64encode
@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from genept.client.templates import templates
+from genept.client.pages.templates import templates
 from genept.language_models.games import (
     DONOR_TABLES,
     PlayedGames,
@@ -50,7 +50,7 @@ def render_games(
         templates()
         .get_template("games.html")
         .render(
-            style=resources("genept.client").joinpath("site", "style.css").read_text("utf-8"),
+            style=resources("genept.client.pages").joinpath("site", "style.css").read_text("utf-8"),
             games=games.rows(named=True),
             unreadable=unreadable or {},
             richest=_richest(games, strategies),

@@ -1,7 +1,7 @@
 """The page that compares spaces over tasks: `genept bench models` and every release have it.
 
 It stands alone: style and pictures are inside. What it shows is computed in
-`genept.benchmarks`; how it looks is `genept/client/site/comparison.html`.
+`genept.benchmarks`; how it looks is `genept/client/pages/site/comparison.html`.
 """
 
 from base64 import b64encode
@@ -24,7 +24,7 @@ from genept.benchmarks import (
     text_gains,
     unavailable_in_words,
 )
-from genept.client.templates import templates
+from genept.client.pages.templates import templates
 from genept.common import ReportFigure
 from genept.text import Recipe
 
@@ -72,7 +72,7 @@ def render_comparison(
     page = templates().get_template("comparison.html")
     html = page.render(
         title=title,
-        style=resources("genept.client").joinpath("site", "style.css").read_text("utf-8"),
+        style=resources("genept.client.pages").joinpath("site", "style.css").read_text("utf-8"),
         verdict=is_larger_worth_it(models, comparisons) if compared else [],
         models=models.rows(named=True),
         tasks=[

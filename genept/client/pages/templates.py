@@ -1,7 +1,6 @@
 """The templates of pages, and what they draw: plots of scores with intervals, meanings of columns.
 
-Which pages there are is in `genept.client.catalogue_page` and `genept.client.comparison_page`; the
-templates are in `genept/client/site/`.
+Which pages there are is in the neighbours of this module; the templates are in `site/`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from genept.schema import CANARY
 def templates() -> Environment:
     """The templates; every value that they insert is escaped, and its control characters shown."""
     templates = Environment(
-        loader=PackageLoader("genept.client", "site"),
+        loader=PackageLoader("genept.client.pages", "site"),
         autoescape=True,
         finalize=lambda value: value if hasattr(value, "__html__") else visible(str(value)),
         undefined=StrictUndefined,
