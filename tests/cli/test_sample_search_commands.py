@@ -25,6 +25,7 @@ from genept.common.errors import SourceError
 from genept.common.settings import Settings
 from genept.datasources.gene_ontology import OntologyTerm
 from genept.nomenclature.reference import Reference
+from genept.release.manifest import ReleasedSource
 
 PATH = "archs4/files/human_gene_v2.5.h5"
 N_GENES, N_SAMPLES = 200, 400
@@ -154,6 +155,14 @@ def test_samples_that_were_found_become_a_collection(server: Publisher, tmp_path
     before = server.sent
     parts = installation.ingest(added.collection)
     assert 0 < server.sent - before < len(server.files[PATH]) / 4, "the rest stays where it is"
+    before = server.sent
+    assert "8 observations in 2 groups" in run("validate", "livers")
+    assert server.sent == before
+    (released,) = (
+        ReleasedSource.of(installation.collection_archives, name)
+        for name in added.collection.sources
+    )
+    assert released.sha256 == installation.archives.data_version("archs4-human")
     observations, *_ = [part for part in parts if part.table == "observations"]
     rows = installation.lake.read(observations).sort("observation_id")
     assert set(rows["observation_id"]) == {f"GSM{at}" for at in numbers}
