@@ -216,6 +216,8 @@ class RemoteFile:
             )
         if answer.status_code != 206:
             raise SourceError(_without_ranges(name, answer.status_code))
+        if (packed := answer.headers.get("content-encoding", "identity")) != "identity":
+            raise SourceError(f"{name}: its bytes came packed ({packed}), unasked: refused")
         if given != f"bytes {start}-{stop - 1}/{self.opened.size}":
             raise SourceError(
                 f"{name}: asked for bytes {start}-{stop - 1}, and {given or 'no range'} came: "

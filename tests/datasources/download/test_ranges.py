@@ -114,6 +114,7 @@ def test_what_came_before_it_was_given_up_is_kept(make, server) -> None:
         (Fault(headers={"Last-Modified": "Mon, 02 Feb 2026 10:00:00 GMT"}), "changed while"),
         (Fault(headers={"Content-Range": "bytes 50000-50999/99"}), "changed while"),
         (Fault(headers={"Content-Range": "none"}), "changed while"),
+        (Fault(headers={"Content-Encoding": "gzip"}), r"came packed \(gzip\), unasked"),
         (Fault(status=403), "answered 403"),
     ],
 )

@@ -25,6 +25,7 @@ SERIES: Final = "series_id"
 ATTRIBUTES: Final = "characteristics_ch1"
 _SEPARATORS: Final = re.compile(r"[\s,;|]+")
 WINDOW: Final = 65_536
+_RUN: Final = 32
 
 
 class SampleFields:
@@ -87,8 +88,9 @@ class SampleFields:
 
 
 def _reads(dataset: h5py.Dataset, chosen: NDArray[np.int64]) -> list[partial[Any]]:
-    """A read of each run of neighbours."""
-    runs = np.split(chosen, np.flatnonzero(np.diff(chosen) > 1) + 1)
+    """A read of each run of neighbours, of `_RUN` at most: a long one would take many rounds."""
+    ends = (np.diff(chosen) > 1) | (np.arange(1, chosen.size) % _RUN == 0)
+    runs = np.split(chosen, np.flatnonzero(ends) + 1)
     return [partial(dataset.__getitem__, slice(int(run[0]), int(run[-1]) + 1)) for run in runs]
 
 

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hdf5_layouts import write_archs4
+from hdf5_layouts import TEXT, write_archs4
 from large_archs4 import N_GENES as N_LARGE
 from large_archs4 import SERIES, counts_of, write_large_archs4
 from publisher import Fault, Publisher, publisher
@@ -23,6 +23,7 @@ from genept.datasources.download.archives import Archives
 from genept.datasources.download.http import RetryPolicy, Web
 from genept.datasources.download.mirrors import SourceLocations
 from genept.datasources.parsers import parse_collection
+from genept.datasources.readers.hdf5 import ranged
 from genept.datasources.readers.hdf5.ranged import RangedStream, fetch_chunks
 from genept.datasources.readers.hdf5.sample_columns import SampleColumns, chunks_of
 from genept.datasources.readers.parsed import ParsedCollection
@@ -163,6 +164,22 @@ def test_chunks_that_are_not_stored_hold_the_fill_value(server, tmp_path) -> Non
     expected = np.zeros((2, N_GENES))
     expected[1, 100:200] = VALUES[100:200, 12]
     np.testing.assert_array_equal(dense(parsed), expected)
+
+
+def test_many_neighbours_with_long_texts_take_few_rounds(server, tmp_path, monkeypatch) -> None:
+    path = write_archs4(tmp_path / "w.h5", VALUES, chunks=(400, 20))
+    titles = [f"{at} " + "long " * 1_000 for at in range(N_SAMPLES)]
+    with h5py.File(path, "a") as file:
+        del file["meta/samples/title"]
+        file.create_dataset("meta/samples/title", data=titles, dtype=TEXT)
+    server.files[PATH], server.etags[PATH] = path.read_bytes(), '"long"'
+    monkeypatch.setattr(ranged, "_MOST_ROUNDS", 100)
+    everything = {"contains": {"geo_accession": "GSM"}, "max_singlecell_probability": None}
+    parsed = parse(server, tmp_path / "a", **everything)
+    assert parsed.metadata is not None
+    assert parsed.metadata["title"].to_list() == [
+        titles[int(id_.removeprefix("GSM"))] for id_ in parsed.metadata["observation_id"]
+    ]
 
 
 def test_it_goes_on_after_a_cut(publish, server, tmp_path) -> None:
