@@ -123,22 +123,35 @@ def geo(_: Path) -> Files:
     return {"geo-series:GSE36133": gzip.compress(table)}
 
 
-def depmap(screen: str) -> Callable[[Path], Files]:
-    def files(folder: Path) -> Files:
-        return {
-            "depmap-expression": text(
-                ",TP53 (7157),A1BG (1)", "ACH-000001,1.5,0.5", "ACH-000002,0.25,2.25"
-            ),
-            "depmap-models": text(
-                "ModelID,PatientID,StrippedCellLineName,OncotreeLineage,OncotreePrimaryDisease",
-                "ACH-000001,PT-1,NCIH460,Lung,Non-Small Cell Lung Cancer",
-                "ACH-000002,PT-2,HT29,Bowel,Colorectal Adenocarcinoma",
-                "ACH-000003,PT-3,TT,Thyroid,Medullary Thyroid Cancer",
-            ),
-            f"{screen}-responses": as_workbook(folder / "x.xlsx", GDSC),
-        }
+DEPMAP: Files = {
+    "depmap-expression": text(
+        ",TP53 (7157),A1BG (1)", "ACH-000001,1.5,0.5", "ACH-000002,0.25,2.25"
+    ),
+    "depmap-models": text(
+        "ModelID,PatientID,StrippedCellLineName,OncotreeLineage,OncotreePrimaryDisease",
+        "ACH-000001,PT-1,NCIH460,Lung,Non-Small Cell Lung Cancer",
+        "ACH-000002,PT-2,HT29,Bowel,Colorectal Adenocarcinoma",
+        "ACH-000003,PT-3,TT,Thyroid,Medullary Thyroid Cancer",
+    ),
+}
 
-    return files
+
+def depmap(screen: str) -> Callable[[Path], Files]:
+    return lambda folder: DEPMAP | {f"{screen}-responses": as_workbook(folder / "x.xlsx", GDSC)}
+
+
+def prism(_: Path) -> Files:
+    head = (
+        "broad_id,depmap_id,ccle_name,screen_id,upper_limit,lower_limit,slope,r2,auc,ec50,ic50,name"
+    )
+    rows = (
+        "BRD-K1,ACH-000001,NCIH460_LUNG,MTS010,1,0.2,1.1,0.9,0.7,0.5,0.6,vemurafenib",
+        "BRD-K1,ACH-000001,NCIH460_LUNG,MTS006,1,0.1,1.3,0.8,0.5,0.4,,vemurafenib",
+        "BRD-K2,ACH-000002,HT29_LARGE_INTESTINE,MTS010,1,1.2,-0.3,0.1,1.08,,,disulfiram",
+        "BRD-K2,,JURKAT_FAILED_STR,MTS010,1,0.5,1,0.7,0.8,,,disulfiram",
+        "BRD-K2,ACH-000009,X_SKIN,MTS010,1,0.5,1,0.7,0.8,,,disulfiram",
+    )
+    return DEPMAP | {"prism-responses": text(head, *rows)}
 
 
 def census(folder: Path) -> Files:
@@ -154,6 +167,7 @@ LAYOUTS: dict[str, Callable[[Path], Files]] = {
     "ccle": geo,
     "depmap-gdsc1": depmap("gdsc1"),
     "depmap-gdsc2": depmap("gdsc2"),
+    "depmap-prism": prism,
     "tabula-sapiens": census,
 }
 
@@ -243,6 +257,22 @@ def test_depmap_with_gdsc(tmp_path: Path, screen: str) -> None:
     assert parsed.responses is not None
     assert set(parsed.responses["observation_id"]) == {"ACH-000001", "ACH-000002"}
     assert set(parsed.responses["unit"]) == {"ln(µM)"}
+
+
+def test_depmap_with_prism_may_be_passed_on(tmp_path: Path) -> None:
+    parsed = published("depmap-prism", tmp_path)
+    assert parsed.responses is not None
+    assert parsed.responses.rows() == [
+        ("ACH-000001", "vemurafenib", pytest.approx(0.6), "auc", "fraction", 2),
+        ("ACH-000002", "disulfiram", pytest.approx(1.08), "auc", "fraction", 1),
+    ]
+    assert {(it.input_id, it.n) for it in parsed.quarantined if it.reason == "no_expression"} == {
+        ("", 1), ("ACH-000009", 1),
+    }  # fmt: skip
+    catalogue = load_catalogue()
+    collection = catalogue.collections["depmap-prism"]
+    assert collection.redistributable
+    assert all(catalogue.source(id_).redistributable for id_ in collection.sources)
 
 
 def test_cellxgene(tmp_path: Path) -> None:
