@@ -1,8 +1,10 @@
 """An HDF5 file of which only some ranges are here, as a stream that h5py reads; and its chunks.
 
 The places of chunks are read from the file itself, whatever its index: reads that find bytes
-missing are repeated once these have come, those of all chunks at the same time. What the datasets
-mean belongs to `archs4`; where bytes come from, to `genept.datasources.download`.
+missing are repeated once these have come, those of all chunks at the same time. (HDF5 tells the
+place of one chunk, `get_chunk_info_by_coord`, by going through the index of all that are before
+it; reading one goes down the index.) What the datasets mean belongs to `archs4`; where bytes come
+from, to `genept.datasources.download`.
 """
 
 import io

@@ -151,6 +151,37 @@ def test_samples_of_a_few_series_cost_little_more_than_their_chunks(server, tmp_
     np.testing.assert_array_equal(got, [counts_of(sample) for sample in chosen])
 
 
+@pytest.mark.parametrize(
+    ("libver", "maxshape"),
+    [
+        ("earliest", None),
+        ("latest", None),
+        ("latest", (N_GENES, None)),
+        ("latest", (None, None)),
+    ],
+)
+def test_chunks_are_found_by_every_kind_of_index(server, tmp_path, libver, maxshape) -> None:
+    path = tmp_path / "w.h5"
+    with h5py.File(path, "w", libver=libver) as file:
+        file.create_dataset(
+            "data/expression", data=VALUES, chunks=(100, 1), compression="gzip", maxshape=maxshape
+        )
+    server.files[PATH] = path.read_bytes()
+    remote = archives_at(server, tmp_path / "a", samples=["x"]).ranged("x")
+    assert remote is not None
+    chosen, stream = np.array([3, 4, 5, 311, 599]), RangedStream(remote)
+    with h5py.File(stream) as file:
+        dataset = file["data/expression"]
+        n, n_bytes = fetch_chunks(dataset, stream, chunks_of(dataset, chosen))
+    with h5py.File(path) as file:
+        read = file["data/expression"].id.read_direct_chunk
+        stored = [len(read((gene, at))[1]) for at in chosen for gene in range(0, N_GENES, 100)]
+    assert (n, n_bytes) == (len(stored), sum(stored))
+    rows = SampleColumns(remote.copy, chosen, N_GENES)
+    got = sp.vstack(list(rows.blocks())).toarray()
+    np.testing.assert_array_equal(got, VALUES[:, chosen].T)
+
+
 def test_chunks_that_are_not_stored_hold_the_fill_value(server, tmp_path) -> None:
     path = write_archs4(tmp_path / "w.h5", VALUES, chunks=(100, 1))
     with h5py.File(path, "a") as file:
