@@ -12,7 +12,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 from declared_rows import candidate, declared_rows, with_tables
 from installations import settings_over
@@ -58,24 +57,11 @@ def manifest(settings: Settings, releases: Releases) -> Manifest:
     return published
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home folder with DuckDB's extensions, as after INSTALL: the tests have no network."""
-    folder = tmp_path_factory.mktemp("home")
-    (platform,) = duckdb.execute("PRAGMA platform").fetchone()
-    place = folder / ".duckdb" / "extensions" / f"v{duckdb.__version__}" / platform
-    place.mkdir(parents=True)
-    for name in ("httpfs", "ducklake"):
-        packaged = files(f"duckdb_extension_{name}") / "extensions" / f"v{duckdb.__version__}"
-        (place / f"{name}.duckdb_extension").symlink_to(str(packaged / f"{name}.duckdb_extension"))
-    return folder
-
-
-def in_python(home: Path, *statements: str) -> list[list[Any]]:
+def in_python(duckdb_home: Path, *statements: str) -> list[list[Any]]:
     answered = subprocess.run(
         [sys.executable, "-I", "-c", PYTHON],
         input=json.dumps(statements),
-        env={"HOME": str(home), "PATH": os.environ["PATH"]},
+        env={"HOME": str(duckdb_home), "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=False,
@@ -85,10 +71,10 @@ def in_python(home: Path, *statements: str) -> list[list[Any]]:
     return rows
 
 
-def in_shell(home: Path, *statements: str) -> list[list[Any]]:
+def in_shell(duckdb_home: Path, *statements: str) -> list[list[Any]]:
     answered = subprocess.run(
         [str(Path(sys.executable).parent / "duckdb"), "-json", "-c", ";\n".join(statements)],
-        env={"HOME": str(home), "PATH": os.environ["PATH"]},
+        env={"HOME": str(duckdb_home), "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=False,
@@ -111,27 +97,27 @@ def opening(releases: Releases, manifest: Manifest) -> list[str]:
 
 @pytest.mark.parametrize("ask", [in_python, in_shell])
 def test_two_statements_open_a_release_and_the_third_is_the_question(
-    releases: Releases, manifest: Manifest, home: Path, ask: Any
+    releases: Releases, manifest: Manifest, duckdb_home: Path, ask: Any
 ) -> None:
     questions = sql_questions(Snippets(releases.files, manifest))
     nearest, drugs = questions.values()
-    first, *others = ask(home, *opening(releases, manifest), nearest)
+    first, *others = ask(duckdb_home, *opening(releases, manifest), nearest)
     assert first[0] == "SAME"
     assert first[1] > 0.99
     assert len(others) == 9
     assert "FOXP3" not in {symbol for symbol, _ in others}
-    answers = ask(home, *opening(releases, manifest), drugs)
+    answers = ask(duckdb_home, *opening(releases, manifest), drugs)
     assert [row[0] for row in answers] == ["blood's", "everybody's"]
     assert answers[0][1] < 0 < answers[1][1]
 
 
 def test_the_catalogue_of_one_release_opens_alike(
-    releases: Releases, manifest: Manifest, home: Path
+    releases: Releases, manifest: Manifest, duckdb_home: Path
 ) -> None:
     secret, _ = opening(releases, manifest)
     address = releases.address(manifest.release_id, CATALOG)
     attach = f"ATTACH 'ducklake:{address}' AS genept (READ_ONLY)"
-    assert in_python(home, secret, attach, "SELECT count(*) FROM genept.genes") == [[3]]
+    assert in_python(duckdb_home, secret, attach, "SELECT count(*) FROM genept.genes") == [[3]]
 
 
 READERS = {
@@ -215,7 +201,7 @@ def spaces(settings: Settings) -> tuple[Releases, Manifest]:
 
 @pytest.mark.parametrize("reader", READERS)
 def test_a_whole_table_is_read_although_its_spaces_differ_in_dimension(
-    spaces: tuple[Releases, Manifest], home: Path, reader: str
+    spaces: tuple[Releases, Manifest], duckdb_home: Path, reader: str
 ) -> None:
     releases, manifest = spaces
     access = releases.store.access
@@ -235,7 +221,7 @@ def test_a_whole_table_is_read_although_its_spaces_differ_in_dimension(
     answered = subprocess.run(
         [sys.executable, "-I", "-c", BEFORE + READERS[reader] + AFTER],
         input=json.dumps(given),
-        env={"HOME": str(home), "PATH": os.environ["PATH"]},
+        env={"HOME": str(duckdb_home), "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=False,
