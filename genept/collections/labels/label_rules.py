@@ -40,10 +40,12 @@ def steps(of_field: str, label: str, names: TermNames, habits: AuthorHabits) -> 
         Outcome, evidence, and ids of the terms that the rule finds; often none.
     """
     published, form = as_published(label), words_form(label)
-    yield from _looked_up(names.published, published, ("name", "synonym"))
+    by_name, by_synonym = _looked_up(names.published, published, ("name", "synonym"))
+    yield by_name
     code = habits.codes.get(form)
     if code is not None and code in names.terms:
         yield "abbreviation", "declared code of authors", frozenset({code})
+    yield by_synonym
     yield from _looked_up(names.words, form, ("spelling", "spelling"))
     if of_field == "assay":
         yield from _looked_up(names.compact, letters_and_digits(label), ("spelling", "spelling"))
