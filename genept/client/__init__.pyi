@@ -8,6 +8,10 @@ from .benchmark_runs import SpaceForecast as SpaceForecast
 from .benchmark_runs import forecast_spaces as forecast_spaces
 from .benchmark_runs import results_of as results_of
 from .benchmark_runs import score_spaces as score_spaces
+from .census import CENSUS as CENSUS
+from .census import CensusQuery as CensusQuery
+from .census import drawn_cells as drawn_cells
+from .census import open_census as open_census
 from .comparable_spaces import spaces_to_compare as spaces_to_compare
 from .editing import REWARDED as REWARDED
 from .editing import EditForecast as EditForecast

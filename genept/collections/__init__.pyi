@@ -19,6 +19,7 @@ from .recount3_search import search_recount3 as search_recount3
 from .sample_search import MOST_SINGLE_CELL as MOST_SINGLE_CELL
 from .sample_search import collection_of_samples as collection_of_samples
 from .sample_search import search_samples as search_samples
+from .sample_search import terms_meant as terms_meant
 from .sample_search import texts_of_label as texts_of_label
 from .sandboxed_ingest import parts_in_child as parts_in_child
 from .shards import merge_rows as merge_rows

@@ -23,7 +23,7 @@ from genept.collections.ranges_for_child import (
     ranged_sources,
 )
 from genept.common import SourceError, problems_of
-from genept.datasources import Collection
+from genept.datasources import Collection, OntologyTerm
 from genept.datasources.download import Archives, RangedCopy
 from genept.datasources.readers import (
     DISEASE_KEYS,
@@ -70,16 +70,38 @@ def texts_of_label(mapper: LabelMapper, of_field: str, text: str) -> tuple[str, 
         The text; where it means a term, also names and exact synonyms of that term and of all
         below it, of 5 letters or more: shorter ones are parts of other words.
     """
-    prefix = prefix_of(text)
-    is_id = text in mapper.ontologies.get(prefix, {})
-    term = text if is_id else mapper.map_labels("", of_field, [text])[0].term
-    if term is None:
+    meant = terms_meant(mapper, of_field, text)
+    if not meant:
         return (text,)
-    terms = mapper.ontologies[prefix_of(term)]
-    meant = [entry for id_, entry in terms.items() if id_ == term or term in entry.ancestors]
-    names = [name for entry in meant for name in (entry.name, *entry.synonyms)]
+    is_id = text in meant
+    names = [name for entry in meant.values() for name in (entry.name, *entry.synonyms)]
     texts = [*(() if is_id else (text,)), *(name for name in names if len(name) >= _SHORTEST)]
     return tuple({each.lower(): each for each in texts}.values())
+
+
+def terms_meant(mapper: LabelMapper, of_field: str, text: str) -> dict[str, OntologyTerm]:
+    """Find the term that a text means, and all terms below it.
+
+    Parameters
+    ----------
+    mapper
+        Maps labels to terms.
+    of_field
+        Field of table `observations`, such as ``tissue`` or ``cell_type``.
+    text
+        A label, or the id of a term.
+
+    Returns
+    -------
+    dict of str to OntologyTerm
+        By id; empty if the text means none.
+    """
+    is_id = text in mapper.ontologies.get(prefix_of(text), {})
+    term = text if is_id else mapper.map_labels("", of_field, [text])[0].term
+    if term is None:
+        return {}
+    terms = mapper.ontologies[prefix_of(term)]
+    return {id_: entry for id_, entry in terms.items() if id_ == term or term in entry.ancestors}
 
 
 def search_samples(

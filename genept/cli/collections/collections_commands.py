@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from genept.cli.collections.census_commands import census
 from genept.cli.collections.sample_search_commands import search
 from genept.client import Installation, load_table
 from genept.collections import (
@@ -31,6 +32,7 @@ from genept.storage import open_store
 
 collections = typer.Typer(no_args_is_help=True, help="Collections: the catalogue's, and your own.")
 collections.command()(search)
+collections.command()(census)
 answer = open_console(soft_wrap=True)
 SHOWN: Final = 8
 MOST_LABELS: Final = 20
