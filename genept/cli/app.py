@@ -170,8 +170,22 @@ def check() -> None:
 
 
 @store_app.command()
-def keys(role: Annotated[str, typer.Option(help=f"One of {', '.join(ROLES)}.")] = "reader") -> None:
-    """Print the keys of a role, as shell assignments: for R and other readers."""
+def keys(
+    role: Annotated[str, typer.Option(help=f"One of {', '.join(ROLES)}.")] = "reader",
+    sql: Annotated[
+        bool, typer.Option("--sql", help="Statements for DuckDB's shell, with a reader's keys.")
+    ] = False,
+) -> None:
+    """Print the keys of a role, as shell assignments: for R and other readers.
+
+    With --sql, all that DuckDB's shell needs: `genept store keys --sql > opening.sql`, then
+    `duckdb -init opening.sql`. The file has the keys in it.
+    """
+    if sql:
+        from genept.client import open_releases, opening_script
+
+        typer.echo(opening_script(open_releases().files), nl=False)
+        return
     if role not in ROLES:
         raise StoreError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
     pair = _embedded().ensure().keys(role)

@@ -38,6 +38,7 @@ from .pages import render_games as render_games
 from .platform import Platform as Platform
 from .publication import publish_for_anybody as publish_for_anybody
 from .publication import publish_tables as publish_tables
+from .queries import opening_script as opening_script
 from .queries import opening_statements as opening_statements
 from .queries import sql as sql
 from .queries import sql_questions as sql_questions

@@ -13,8 +13,14 @@ import polars as pl
 
 from genept.client.release_lookup import LATEST, Resolved, Snippets, resolve
 from genept.common import Settings, StoreError, UnreachableStoreError
-from genept.release import CATALOG, shared_catalog_key
-from genept.storage import duckdb_connection, sha256_of_file, sql_text
+from genept.release import CATALOG, ReleasedFiles, shared_catalog_key
+from genept.storage import (
+    duckdb_connection,
+    duckdb_secret,
+    loading_statements,
+    sha256_of_file,
+    sql_text,
+)
 
 if TYPE_CHECKING:
     import duckdb
@@ -130,6 +136,29 @@ def opening_statements(code: Snippets) -> str:
     catalog = files.store.uri(shared_catalog_key(files.folder.removesuffix("/releases")))
     (text,) = code.filled("opening", catalog=catalog, options=given).values()
     return text.strip()
+
+
+def opening_script(files: ReleasedFiles) -> str:
+    """A script by which DuckDB's shell opens the releases: keys and all.
+
+    Parameters
+    ----------
+    files
+        Files of the releases.
+
+    Returns
+    -------
+    str
+        Statements of SQL, a line each: extensions out of their packages where these are installed,
+        the secret with the keys of this installation, the catalogue of all releases.
+    """
+    catalog = files.store.uri(shared_catalog_key(files.folder.removesuffix("/releases")))
+    statements = [
+        *loading_statements("httpfs", "ducklake"),
+        duckdb_secret(files.store.access),
+        f"ATTACH {sql_text(f'ducklake:{catalog}')} AS genept (READ_ONLY)",
+    ]
+    return "".join(f"{statement.rstrip(';')};\n" for statement in statements)
 
 
 def sql_questions(code: Snippets) -> dict[str, str]:

@@ -13,6 +13,8 @@ from .documents import Document as Document
 from .documents import Lease as Lease
 from .documents import SwappedDocument as SwappedDocument
 from .duckdb_files import duckdb_connection as duckdb_connection
+from .duckdb_files import duckdb_secret as duckdb_secret
+from .duckdb_files import loading_statements as loading_statements
 from .duckdb_files import sql_text as sql_text
 from .embedded_store import EmbeddedStore as EmbeddedStore
 from .garbage_list import MarkList as MarkList

@@ -6,6 +6,7 @@ No extension is downloaded. What is read with it is decided in `genept.release` 
 from __future__ import annotations
 
 from importlib.resources import as_file, files
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from genept.common import StoreError
@@ -55,16 +56,45 @@ def duckdb_connection(store: Bucket | None, *extensions: Extension) -> duckdb.Du
     return connection
 
 
+def loading_statements(*extensions: str) -> list[str]:
+    """Statements that load extensions from their packages, for a DuckDB without a network.
+
+    Parameters
+    ----------
+    *extensions
+        Names of extensions.
+
+    Returns
+    -------
+    list of str
+        One for each, without its semicolon; none if DuckDB or a package is not installed. They fit
+        DuckDB of the version that is installed here.
+    """
+    try:
+        return [f"LOAD {sql_text(str(_packaged(name)))}" for name in extensions]
+    except (ModuleNotFoundError, FileNotFoundError):
+        return []
+
+
+def _packaged(name: str) -> Path:
+    """The file of an extension in its package, whose folders are named by DuckDB versions."""
+    import duckdb
+
+    extension = files(f"duckdb_extension_{name}").joinpath(
+        "extensions", f"v{duckdb.__version__}", f"{name}.duckdb_extension"
+    )
+    with as_file(extension) as path:
+        if not path.exists():
+            raise FileNotFoundError(path)
+        return path
+
+
 def _load(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Load an extension from its package, whose folders are named by DuckDB versions."""
+    """Load an extension from its package."""
     import duckdb
 
     try:
-        extension = files(f"duckdb_extension_{name}").joinpath(
-            "extensions", f"v{duckdb.__version__}", f"{name}.duckdb_extension"
-        )
-        with as_file(extension) as path:
-            connection.execute(f"LOAD {sql_text(str(path))}")
+        connection.execute(f"LOAD {sql_text(str(_packaged(name)))}")
     except (ModuleNotFoundError, FileNotFoundError, duckdb.Error) as error:
         raise StoreError(
             f"DuckDB {duckdb.__version__} cannot read releases: its extension {name} did not load "
@@ -73,7 +103,23 @@ def _load(connection: duckdb.DuckDBPyConnection, name: str) -> None:
 
 
 def duckdb_secret(access: Access) -> str:
-    """The statement that creates the secret; without configured keys, of those that boto3 finds."""
+    """The statement that creates the secret; without configured keys, of those that boto3 finds.
+
+    Parameters
+    ----------
+    access
+        How the bucket is reached.
+
+    Returns
+    -------
+    str
+        One statement, without its semicolon.
+
+    Raises
+    ------
+    StoreError
+        There are no keys.
+    """
     credentials = None if access.unsigned else access.session().get_credentials()
     if credentials is None and not access.unsigned:
         raise StoreError(

@@ -198,6 +198,10 @@ def exported(package: Path) -> list[str]:
     return names
 
 
+LAST_IN_SEARCH = "---\nsearch:\n  boost: 0.2\n---\n\n"
+"""Whoever seeks "h5ad" wants the page that says how, before the class that reads one."""
+
+
 def _api_page(page: str, docstring: str, names: Iterable[str], described: dict[str, str]) -> str:
     """What is not described on another page, and links to what is."""
     parts, elsewhere = [f"# {page}", docstring], []
@@ -231,4 +235,7 @@ def api_pages() -> dict[str, str]:
         "# Python\n\nWhat each package offers to others, from the docstrings of its sources. "
         f"Analysts need [genept](genept.md) alone.\n\n{listed}"
     )
-    return {f"reference/api/{name}.md": page for name, page in pages.items()}
+    return {
+        f"reference/api/{name}.md": page if name == "genept" else f"{LAST_IN_SEARCH}{page}"
+        for name, page in pages.items()
+    }

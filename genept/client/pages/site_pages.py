@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from genept.benchmarks import annotated_cells, cells_in_words, report_figures, sample_tasks
 from genept.client.pages.templates import PlottedScore, part, templates
+from genept.client.queries import opening_statements, sql_questions
 from genept.client.release_lookup import Snippets
 from genept.release import Manifest, ReleasedFiles
 from genept.release.metadata import DescribedRelease, in_script, schema_org
@@ -78,12 +79,14 @@ def release_site(
         HTML and CSS by path under the release's `audit/`.
     """
     collections = read_table(files, manifest, "collections")
-    results = list(headline_scores(files, manifest))
+    results, snippets = list(headline_scores(files, manifest)), Snippets(files, manifest)
     shown: dict[str, Any] = {
         "pages": PAGES,
         "manifest": manifest,
         "json_ld": Markup(in_script(schema_org(described(doi, manifest, files)))),  # noqa: S704
-        "snippets": Snippets(files, manifest),
+        "snippets": snippets,
+        "opening": opening_statements(snippets),
+        "sql": sql_questions(snippets),
         "spaces": sorted({file.partition[0] for file in manifest.tables["gene_embeddings"].files}),
         "results": results,
         "headlines": [headline(task, cohort, scores) for task, cohort, _, scores in results],

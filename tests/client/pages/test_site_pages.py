@@ -57,6 +57,7 @@ def test_every_table_column_and_source_of_doubt_is_in_it(site: dict[str, str]) -
     assert '"../checks/expression.html"' not in site["quality.html"], "there is no such page"
     assert "alert(&#39;x&#39;)" in site["quality.html"]
     assert "known issues" in site["index.html"]
+    assert "ATTACH &#39;ducklake:" in site["use.html"]
 
 
 def test_nothing_is_run_or_fetched_from_elsewhere(site: dict[str, str]) -> None:
