@@ -32,10 +32,23 @@ def run() -> None:
     Ends with code 75 if texts or chats are in batches that a service has up to a day to finish: run
     it again then, or leave that to the sensor `batches` of `genept ui`.
     """
+    is_new = build_release()
+    from genept.cli import print_report
+
+    print_report(Settings(), is_new=is_new)
+
+
+def build_release() -> bool:
+    """Build what is new and publish it; return whether a release was made.
+
+    Raises
+    ------
+    typer.Exit
+        Batches of a hosted model are pending, so that nothing was published yet.
+    """
     with _no_garbage():
         import dagster as dg
 
-        from genept.cli import print_report
         from genept.client import Platform
         from orchestration.instance import close_killed_runs, dagster_home, exclusive_run
 
@@ -45,7 +58,7 @@ def run() -> None:
         platform.limits, platform.writers  # noqa: B018 - names what is unknown
     except ValueError as error:
         raise StoreError(str(error)) from None
-    before = _current_release(settings)
+    before = platform.releases.current_id()
     with exclusive_run(settings), _report_lost_database():
         dagster_home(settings)
         with dg.DagsterInstance.get() as instance:
@@ -61,8 +74,7 @@ def run() -> None:
             markup=False,
         )
         raise typer.Exit(PENDING_EXIT)
-    after = _current_release(settings)
-    print_report(settings, is_new=before != after)
+    return before != platform.releases.current_id()
 
 
 @contextmanager
@@ -218,12 +230,6 @@ def require_published(instance: dg.DagsterInstance, run_id: str) -> None:
         f"run {run_id} did not finish; the message above says why. Nothing was published, what "
         "was finished is kept: fix the cause and run again"
     )
-
-
-def _current_release(settings: Settings) -> str | None:
-    from genept.client import open_releases
-
-    return open_releases(settings).current_id()
 
 
 def _free_port(preferred: int) -> socket.socket:

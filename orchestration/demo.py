@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Final
 
 import typer
 
-from genept.common import StoreError, open_console
+from genept.common import Settings, StoreError, open_console, program_path
 
 COLLECTION: Final = "pbmc-hao"
 SPACE: Final = "wordllama-256/name-go"
@@ -38,7 +39,8 @@ def demo(
     One collection of blood cells, gene descriptions by a static text model. Settings of the
     environment do not count, and nothing outside the folder is changed.
     """
-    from orchestration.commands import run
+    from genept.cli import print_results
+    from orchestration.commands import build_release
 
     settings = folder / "genept.toml"
     if folder.exists() and not settings.exists() and any(folder.iterdir()):
@@ -51,17 +53,20 @@ def demo(
         if name != "GENEPT_MIRRORS":  # where files are downloaded from
             del os.environ[name]
     os.chdir(folder)
-    run()
+    build_release()
     Path(PICTURE).write_bytes(_picture())
     answer.print(f"\nCells by type, and what share of each has a vector: {folder / PICTURE}")
-    answer.print(f"\nGo on in that folder, such as:\n\n  cd {folder}", markup=False)
-    for command in (
-        "genept neighbours FOXP3",
-        'genept search "B cell that makes antibodies" --in cells',
-        f'genept describe cells {COLLECTION} --group "B cells"',
-        "genept ui",
+    print_results(Settings())
+    genept = program_path("genept")
+    answer.print(f"\nGo on in that folder, such as:\n\n  cd {quote(str(folder))}", markup=False)
+    for arguments in (
+        "neighbours FOXP3",
+        'search "B cell that makes antibodies" --in cells',
+        f'describe cells {COLLECTION} --group "B cells"',
+        "release show   # tables, and code that reads them",
+        "ui",
     ):
-        answer.print(f"  {command}", markup=False)
+        answer.print(f"  {genept} {arguments}", markup=False)
 
 
 def _picture() -> bytes:

@@ -2,3 +2,4 @@
 
 from .app import main as main
 from .run_report import print_report as print_report
+from .run_report import print_results as print_results

@@ -11,8 +11,15 @@ from importlib.metadata import entry_points
 import polars as pl
 from rich.table import Table
 
-from genept.client import Snippets, load_table, open_releases, opening_statements, sql_questions
-from genept.common import Settings, StoreError, open_console, plain_table
+from genept.client import (
+    Snippets,
+    limits_in_words,
+    load_table,
+    open_releases,
+    opening_statements,
+    sql_questions,
+)
+from genept.common import Settings, StoreError, open_console, plain_table, program_path
 from genept.release import (
     COMMAND,
     Change,
@@ -52,14 +59,24 @@ def print_report(settings: Settings, *, is_new: bool) -> None:
     manifest = releases.current()
     out.print("\n[bold]Tables[/]")
     for name, table in manifest.tables.items():
-        address = releases.address(manifest.release_id, f"data/{name}/")
-        out.print(f"  {name:<26}{table.rows:>9,} rows {table.bytes:>13,} bytes  {address}")
-    out.print("\n[bold]Results[/], with 95 % intervals, beside their controls", sep="\n")
-    out.print(*_headlines(settings), sep="\n")
-    state = "complete" if manifest.complete else f"PARTIAL, limited: {manifest.limits}"
+        if table.rows:
+            address = releases.address(manifest.release_id, f"data/{name}/")
+            out.print(f"  {name:<26}{table.rows:>9,} rows {table.bytes:>13,} bytes  {address}")
+    if empty := [name for name, table in manifest.tables.items() if not table.rows]:
+        out.print(f"  {len(empty)} without rows: {', '.join(empty)}")
+    print_results(settings)
+    limits = f"partial: {limits_in_words(manifest.limits)}"
+    state = "complete" if manifest.complete else limits
     outcome = "published" if is_new else "nothing changed, so no new release was made"
     out.print(f"\nRelease [bold]{manifest.release_id}[/] ({state}): {outcome}.\n")
     out.print(snippets(releases), markup=False)
+
+
+def print_results(settings: Settings) -> None:
+    """Print the main results of the current release, beside their controls."""
+    out = open_console(soft_wrap=True)
+    out.print("\n[bold]Results[/], with 95 % intervals, beside their controls")
+    out.print(*_headlines(settings), sep="\n")
 
 
 def headline_results(settings: Settings) -> pl.DataFrame:
@@ -98,17 +115,17 @@ def _headlines(settings: Settings) -> Iterator[str]:
 
 def snippets(releases: Releases) -> str:
     """Python that reads the current release, to be pasted."""
-    code = Snippets(releases.files, releases.current())
+    code, genept = Snippets(releases.files, releases.current()), program_path("genept")
     return "\n\n".join(
         [
-            "Read it (paste into .venv/bin/python, in this folder):",
+            f"Read it (paste into {program_path('python')}, in this folder):",
             *(f"# {what}\n{lines}" for what, lines in (code.readers() | code.questions()).items()),
             *(
-                [f"Any DuckDB (keys: genept store keys):\n{opening_statements(code)}"]
+                [f"Any DuckDB (keys: {genept} store keys):\n{opening_statements(code)}"]
                 if code.manifest.catalog
                 else []
             ),
-            "R, and more: genept release show. See how it was made: make ui",
+            f"R, and more: {genept} release show. See how it was made: {genept} ui",
         ]
     )
 
@@ -209,7 +226,7 @@ def release_lines(known: Releases, pointer: Pointer) -> Iterator[str]:
         if release_id == pointer.stable:
             remarks.append("stable")
         if not manifest.complete:
-            remarks.append(f"partial: {manifest.limits}")
+            remarks.append(f"partial: {limits_in_words(manifest.limits)}")
         yield (f"{release_id}  {rows:>11,} rows  {size:>15,} bytes  {'; '.join(remarks)}")
     for release_id in history.missing:
         yield (f"{release_id}  its manifest is missing: restore it from a backup")

@@ -35,6 +35,7 @@ from .pages import GAMES as GAMES
 from .pages import release_site as release_site
 from .pages import render_comparison as render_comparison
 from .pages import render_games as render_games
+from .partial_releases import limits_in_words as limits_in_words
 from .platform import Platform as Platform
 from .publication import publish_for_anybody as publish_for_anybody
 from .publication import publish_tables as publish_tables

@@ -42,5 +42,7 @@ from .operating_system import uptime as uptime
 from .operating_system import write_privately as write_privately
 from .plugins import Plugin as Plugin
 from .plugins import plugins_of as plugins_of
+from .programs import program_path as program_path
 from .settings import Settings as Settings
+from .sizes import byte_size as byte_size
 from .workers import Workers as Workers

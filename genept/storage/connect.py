@@ -240,6 +240,8 @@ WRITING: Final[tuple[Role, ...]] = ("writer", "publisher")
 def open_store(settings: Settings, role: Role, *, tested: bool = True) -> ObjectStore:
     """Open the bucket of this installation; starts the embedded server if it is not running.
 
+    A reader gets no new store: without one there is nothing to read.
+
     Parameters
     ----------
     settings
@@ -259,7 +261,8 @@ def open_store(settings: Settings, role: Role, *, tested: bool = True) -> Object
     Raises
     ------
     StoreError
-        The embedded server does not start, or the store lacks a required property.
+        The embedded server does not start, or the store lacks a required property, or there is
+        no embedded store and the role only reads.
     """
     if settings.s3_unsigned and role != "reader":
         raise StoreError(
@@ -267,6 +270,8 @@ def open_store(settings: Settings, role: Role, *, tested: bool = True) -> Object
             "GENEPT_S3_ACCESS_KEY and GENEPT_S3_SECRET_KEY"
         )
     if settings.s3_endpoint is None and not settings.s3_unsigned:
+        if role == "reader":
+            _require_installation(settings)
         embedded = embedded_store(settings)
         endpoint = embedded.ensure()
         keys = endpoint.keys(role)
@@ -278,6 +283,15 @@ def open_store(settings: Settings, role: Role, *, tested: bool = True) -> Object
     if tested and role in WRITING:
         require(store, settings.product, settings.state / "cache" / "store_properties.json")
     return store
+
+
+def _require_installation(settings: Settings) -> None:
+    """Raise unless the state folder has an embedded store; nothing is created."""
+    if not (settings.state / "store" / "data").is_dir():
+        raise StoreError(
+            f"there is no installation here (no store below {settings.state}): run `genept run` "
+            "first, or go to the folder of one"
+        )
 
 
 def embedded_store(settings: Settings) -> EmbeddedStore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -75,3 +76,32 @@ def test_a_file_is_validated_without_models_and_without_reading_the_archives_aga
         assert "heavy: set()" in result.stdout
         for link in archives.iterdir():  # from now on the reference is read from its cache
             link.unlink()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sql", "SHOW TABLES"),
+        ("table", "genes"),
+        ("neighbours", "FOXP3"),
+        ("search", "T cells"),
+        ("release", "show"),
+        ("release", "list"),
+        ("export", "pbmc-hao", "--out", "cells.h5ad"),
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_reading_where_nothing_is_installed_says_so_and_creates_nothing(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    environment = {name: of for name, of in os.environ.items() if not name.startswith("GENEPT_")}
+    command = [sys.executable, "-m", "genept.cli", *arguments]
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    message = " ".join(result.stderr.split())
+    assert "there is no installation here" in message
+    assert str(tmp_path / ".genept") in message
+    assert "Traceback" not in message
+    assert list(tmp_path.iterdir()) == []

@@ -295,7 +295,9 @@ def test_snippets_do_what_they_say(
     settings: Settings, published: tuple[Manifest, Manifest], reader: str
 ) -> None:
     code = snippets(settings, published[1]).readers()[reader]
-    assert len(pasted(settings, code)["genes"]) == 3
+    genes = pasted(settings, code)["genes"]
+    assert len(genes) == 3
+    assert type(genes).__name__ in {"DataFrame", "Table"}, "printed, it shows the first rows"
 
 
 def test_the_r_snippet_names_a_file_that_is_there(

@@ -10,7 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from genept.cli import run_report
 from genept.common.errors import StoreError
+from genept.common.programs import program_path
 from genept.common.settings import Settings
 from orchestration import commands, demo
 
@@ -35,7 +37,15 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     monkeypatch.setenv("GENEPT_STATE_DIR", str(tmp_path / "mine"))
     monkeypatch.setenv("GENEPT_COLLECTIONS", '["gdsc"]')
     monkeypatch.setenv("GENEPT_MIRRORS", "[]")
-    monkeypatch.setattr(commands, "run", lambda: seen.append(Settings()))
+    scores = pl.DataFrame(
+        {
+            "what": "cell type: 10-NN accuracy", "dataset": demo.COLLECTION,
+            "representation": ["one", "other"], "value": [0.9, 0.2], "ci_low": [0.8, 0.1],
+            "ci_high": [0.95, 0.3], "n": 30, "is_control": [False, True],
+        }
+    )  # fmt: skip
+    monkeypatch.setattr(commands, "build_release", lambda: seen.append(Settings()))
+    monkeypatch.setattr(run_report, "headline_results", lambda _: scores)
     monkeypatch.setattr("genept.client.load_table", load)
     return seen
 
@@ -59,8 +69,14 @@ def test_the_first_look_is_made_in_a_folder_of_its_own(ran: list[Settings], tmp_
     assert settings.product == "demo"
     assert (tmp_path / "look" / demo.PICTURE).read_bytes().startswith(b"\x89PNG")
     assert not (tmp_path / "mine").exists()
-    assert "cd look" in shown
-    assert "genept neighbours FOXP3" in shown
+    place, results, more = (
+        shown.index(each) for each in (f"look/{demo.PICTURE}", "10-NN accuracy", "cd look")
+    )
+    assert place < results < more
+    assert len(shown.splitlines()) < 30, "the result is not buried"
+    assert f"{program_path('genept')} neighbours FOXP3" in shown, "called as it is in that folder"
+    assert f"{program_path('genept')} ui" in shown
+    assert "make " not in shown
     assert "GENEPT_MIRRORS" in os.environ
 
 

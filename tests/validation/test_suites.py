@@ -99,6 +99,21 @@ def test_too_few_rows_only_warn_when_not_everything_was_built() -> None:
     assert full.version != limited.version
 
 
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        *(("genes", 78_000), ("gene_names", 200_000)),
+        *((name, 0) for name in ("drug_responses", "drugs", "drug_targets", "cell_embeddings")),
+        *((name, 0) for name in ("gate_verdicts", "drug_response_predictions")),
+    ],
+)
+def test_a_limited_build_need_not_have_what_comes_of_collections(name: str, least: int) -> None:
+    (rows, *_) = suite_for(TABLES[name], complete=False).expectations
+    assert rows == Expectation("ExpectTableRowCountToBeBetween", {"min_value": least}, "warning")
+    (rows, *_) = suite_for(TABLES[name]).expectations
+    assert rows.arguments["min_value"] > 0
+
+
 @pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
 def test_every_rule_of_every_table_is_expected_once(table: Table) -> None:
     suite = suite_for(table)

@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from genept.benchmarks import annotated_cells, cells_in_words, report_figures, sample_tasks
 from genept.client.pages.templates import PlottedScore, part, templates
+from genept.client.partial_releases import limits_in_words
 from genept.client.queries import opening_statements, sql_questions
 from genept.client.release_lookup import Snippets
 from genept.release import Manifest, ReleasedFiles
@@ -97,6 +98,7 @@ def release_site(
             if path.startswith("models/") and path.endswith(".html")
         ],
         "issues": list(_issues(manifest, collections)),
+        "tables": sorted(manifest.tables.items(), key=lambda it: not it[1].rows),
         "inputs": {
             name: sorted({used for file in table.files for used in file.origin.get("inputs", {})})
             for name, table in manifest.tables.items()
@@ -196,7 +198,7 @@ def coverages(files: ReleasedFiles, manifest: Manifest) -> Iterator[tuple[str, f
 
 def _issues(manifest: Manifest, collections: pl.DataFrame) -> Iterator[str]:
     if not manifest.complete:
-        yield f"The release is partial: {manifest.limits}."
+        yield f"The release is partial: {limits_in_words(manifest.limits)}."
     if manifest.left_out:
         yield f"Left out, as they may not be redistributed: {', '.join(manifest.left_out)}."
     for row in collections.iter_rows(named=True):

@@ -12,7 +12,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from genept.common import NO_SCRIPTS, visible
+from genept.client.partial_releases import limits_in_words
+from genept.common import NO_SCRIPTS, byte_size, visible
 from genept.release import ReleasedColumn
 from genept.schema import CANARY
 
@@ -31,6 +32,8 @@ def templates() -> Environment:
     templates.filters["spec"] = format
     templates.globals |= {
         "CANARY": CANARY,
+        "byte_size": byte_size,
+        "limits_in_words": limits_in_words,
         "NO_SCRIPTS": NO_SCRIPTS,
         "interval_plot": interval_plot,
         "meaning_of": _meaning,

@@ -60,6 +60,34 @@ def test_every_table_column_and_source_of_doubt_is_in_it(site: dict[str, str]) -
     assert "ATTACH &#39;ducklake:" in site["use.html"]
 
 
+def test_tables_without_rows_come_last_and_sizes_are_readable(
+    lake: Lake, store_prefix: str
+) -> None:
+    empty = store_table(lake, "genes", declared_rows(TABLES["genes"], 0))
+    releases = Releases(lake, store_prefix)
+    manifest = releases.publish(with_tables(candidate(lake), genes=empty)).manifest
+    page = release_site(manifest, releases.files)["site/tables.html"].decode()
+    shown = re.findall(r'<summary>(\w+) <span class="soft">([\d,]+) rows,\s+([^<]+)<', page)
+    assert [table for table, *_ in shown] == [
+        *(name for name in TABLES if name != "genes"),
+        "genes",
+    ]
+    assert shown[-1][1] == "0"
+    assert {size.split()[1] for *_, size in shown} <= {"bytes", "kB"}, "none has a megabyte"
+
+
+def test_a_partial_release_says_in_words_what_it_is_limited_to(
+    lake: Lake, store_prefix: str
+) -> None:
+    limits = {"collections": ["pbmc-hao"], "spaces": ["wordllama-256/name-go"]}
+    releases = Releases(lake, store_prefix)
+    manifest = releases.publish(replace(candidate(lake), limits=limits)).manifest
+    pages = {path: page.decode() for path, page in release_site(manifest, releases.files).items()}
+    words = "partial: 1 collection (pbmc-hao) and 1 space (wordllama-256/name-go)"
+    assert words in pages["site/index.html"]
+    assert words in pages["site/quality.html"]
+
+
 def test_nothing_is_run_or_fetched_from_elsewhere(site: dict[str, str]) -> None:
     pages = {}
     for name, page in site.items():
