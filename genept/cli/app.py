@@ -11,12 +11,12 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-import polars as pl
 import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from genept.cli.output_files import TABLES, writable, write_table
+from genept.cli.rows_text import rows_text
 from genept.common import (
     Settings,
     SourceError,
@@ -24,7 +24,6 @@ from genept.common import (
     console,
     open_console,
     plain_table,
-    visible,
 )
 from genept.storage import ROLES, StoreProperty, open_store, properties
 
@@ -229,8 +228,7 @@ def show_table(
     )
     answer.print(plain_table("column", "type", "unit", "meaning", rows=columns))
     typer.echo(f"\n{known.address(manifest.release_id, released.files[0].path)}")
-    with pl.Config(tbl_cols=20, tbl_hide_dataframe_shape=True, fmt_str_lengths=40):
-        typer.echo(visible(str(head)))
+    typer.echo(rows_text(head))
 
 
 @app.command("sql")
@@ -259,9 +257,4 @@ def ask_in_sql(
     elif as_json:
         typer.echo(rows.write_json())
     else:
-        shown = pl.Config(
-            tbl_rows=100, tbl_cols=30, tbl_hide_column_data_types=True,
-            tbl_hide_dataframe_shape=True, fmt_str_lengths=80,
-        )  # fmt: skip
-        with shown:
-            typer.echo(visible(str(rows)))
+        typer.echo(rows_text(rows))
