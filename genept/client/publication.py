@@ -115,7 +115,7 @@ def publish_tables(
 
 
 def publish_for_anybody(releases: Releases, manifest: Manifest, *, doi: str | None) -> Published:
-    """Copy a release to the public product, with its metadata; see `genept.release.publish_public`.
+    """Copy a release, with a site of the copy, to the public product: see `genept.release`.
 
     Parameters
     ----------
@@ -132,7 +132,10 @@ def publish_for_anybody(releases: Releases, manifest: Manifest, *, doi: str | No
         The public release, and whether it is new.
     """
     return publish_public(
-        releases, manifest, metadata=lambda it, files: metadata_files(described(doi, it, files))
+        releases,
+        manifest,
+        metadata=lambda it, files: metadata_files(described(doi, it, files)),
+        pages=lambda it, files: release_site(it, files, doi),
     )
 
 

@@ -45,13 +45,14 @@ def publish_public(
     manifest: Manifest,
     *,
     metadata: Pages = lambda *_: {},
+    pages: Pages = lambda *_: {},
     now: datetime | None = None,
 ) -> Published:
     """Copy a release, without what may not be passed on, to the public product.
 
     Files that hold restricted data, or results computed from them, are left out as a whole, as
-    with ``GENEPT_RESTRICTED=leave_out``; so are all pages of the audit, which show them. Who may
-    read the public product is decided by `let_anybody_read`.
+    with ``GENEPT_RESTRICTED=leave_out``; so are all pages of the audit, which show them: pages are
+    rendered from the copy. Who may read the public product is decided by `let_anybody_read`.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def publish_public(
         Manifest of the release to copy.
     metadata
         Renders the files beside the manifest that describe the release.
+    pages
+        Renders the pages of its audit, such as its site, from its manifest and files.
     now
         Time at which the copy becomes current; the present time by default.
 
@@ -107,7 +110,8 @@ def publish_public(
     with tempfile.TemporaryDirectory(dir=releases.lake.cache) as scratch:
         copy = public.with_catalog(copy, make_catalog, releases.lake.cache, Path(scratch))
     described = store_pages(public.store, folder, metadata(copy, public.files))
-    copy = copy.model_copy(update={"metadata": described})
+    audit = store_pages(public.store, f"{folder}/audit", pages(copy, public.files))
+    copy = copy.model_copy(update={"metadata": described, "audit": audit})
     public.store.put_if_absent(public.manifest_key(copy.release_id), copy.body())
     sealed = public.manifest(copy.release_id, sha256=copy.stored_sha256)
     public.swap(public.following(pointer, copy, copy.stored_sha256, now), etag)

@@ -14,6 +14,7 @@ from declared_rows import candidate, declared_rows, default_partition, store_tab
 from typer.testing import CliRunner
 
 import genept
+from genept.client.pages import release_site
 from genept.client.release_lookup import open_releases
 from genept.common.errors import StoreError
 from genept.common.settings import Settings
@@ -91,7 +92,7 @@ def manifest(settings: Settings) -> Manifest:
 @pytest.fixture(scope="module")
 def public(settings: Settings, manifest: Manifest) -> Manifest:
     releases = open_releases(settings, role="publisher")
-    return publish_public(releases, manifest).manifest
+    return publish_public(releases, manifest, pages=release_site).manifest
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def test_a_copy_is_whole_and_leaves_out_what_may_not_be_passed_on(
     assert public.tables["genes"] == manifest.tables["genes"]
     assert CLOSED in public.left_out
     assert OPEN not in public.left_out
-    assert public.audit == {}, "pages show restricted data"
+    assert all(page.startswith("site/") for page in public.audit), "others show restricted data"
     assert public.release_id == manifest.release_id
     copies = open_releases(
         settings.model_copy(update={"product": public_product(settings.product)})
@@ -138,6 +139,11 @@ def test_a_copy_is_whole_and_leaves_out_what_may_not_be_passed_on(
     assert not verify(copies.store, copies.folder(public.release_id), public)
     for name, table in public.tables.items():
         assert public.evidence[name].data_version == table.data_version
+    folder = copies.folder(public.release_id)
+    pages = {page: copies.store.get(f"{folder}/audit/{page}").decode() for page in public.audit}
+    assert "site/index.html" in pages
+    assert f"Left out, as they may not be redistributed: {CLOSED}" in pages["site/quality.html"]
+    assert not [page for page, html in pages.items() if CLOSED in html and "quality" not in page]
 
 
 def test_nobody_reads_without_keys_unless_the_user_says_so(
