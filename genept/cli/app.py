@@ -16,7 +16,6 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from genept.cli.output_files import TABLES, writable, write_table
-from genept.cli.rows_text import rows_text
 from genept.common import (
     Settings,
     SourceError,
@@ -24,6 +23,7 @@ from genept.common import (
     console,
     open_console,
     plain_table,
+    rows_text,
 )
 from genept.storage import ROLES, StoreProperty, open_store, properties
 

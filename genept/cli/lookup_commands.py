@@ -234,7 +234,7 @@ def export(
     data = exported.data
     answer.print(
         f"{data.n_obs:,} observations, {data.n_vars:,} genes and the vectors of "
-        f"{len(data.obsm)} spaces are in {out}",
+        f"{len(data.obsm)} {'space' if len(data.obsm) == 1 else 'spaces'} are in {out}",
         markup=False,
     )
     if n := exported.n_left_out:

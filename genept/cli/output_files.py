@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from genept.common import StoreError, replacement, without_formulas
+from genept.common import StoreError, console, replacement, without_formulas
 
 TABLES = (".parquet", ".csv")
 
@@ -19,7 +19,8 @@ TABLES = (".parquet", ".csv")
 def writable(*endings: str) -> Callable[[Path | None], Path | None]:
     """Make the callback of an option that names a file: it refuses what cannot be written.
 
-    It is called before the command does any work.
+    It is called before the command does any work. Of a file that exists it says, on standard error,
+    that it will be replaced.
 
     Parameters
     ----------
@@ -44,6 +45,8 @@ def writable(*endings: str) -> Callable[[Path | None], Path | None]:
             raise StoreError(f"{path} is a folder: name a file in it")
         if not os.access(path.parent, os.W_OK | os.X_OK):
             raise StoreError(f"{path}: you may not write to {path.parent}")
+        if path.exists():
+            console.print(f"{path} exists, and will be replaced", markup=False, soft_wrap=True)
         return path
 
     return check

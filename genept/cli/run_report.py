@@ -73,7 +73,13 @@ def print_report(settings: Settings, *, is_new: bool) -> None:
 
 
 def print_results(settings: Settings) -> None:
-    """Print the main results of the current release, beside their controls."""
+    """Print the main results of the current release, beside their controls, to standard output.
+
+    Parameters
+    ----------
+    settings
+        Of the installation that published it.
+    """
     out = open_console(soft_wrap=True)
     out.print("\n[bold]Results[/], with 95 % intervals, beside their controls")
     out.print(*_headlines(settings), sep="\n")

@@ -17,7 +17,10 @@ from .merging import column_totals as column_totals
 from .recount3_search import collection_of_projects as collection_of_projects
 from .recount3_search import search_recount3 as search_recount3
 from .sample_search import MOST_SINGLE_CELL as MOST_SINGLE_CELL
+from .sample_search import bulk_samples as bulk_samples
 from .sample_search import collection_of_samples as collection_of_samples
+from .sample_search import drawn_samples as drawn_samples
+from .sample_search import expected_download as expected_download
 from .sample_search import search_samples as search_samples
 from .sample_search import terms_meant as terms_meant
 from .sample_search import texts_of_label as texts_of_label

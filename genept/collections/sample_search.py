@@ -44,6 +44,10 @@ MOST_SINGLE_CELL: Final = 0.5
 MOST_CHOSEN: Final = 100_000
 """Samples of one collection: its declaration names each of them."""
 
+BYTES_OF_SAMPLE: Final = (46_200, 144_800)
+"""Bytes that are fetched for a sample, among neighbours of its series, and alone: as measured for
+500 samples (docs/sources.md#read-by-ranges)."""
+
 _SHORTEST: Final = 5
 
 _LABELS: Final = {
@@ -154,6 +158,81 @@ def _searched(parent: Parent, file: Path | RangedCopy, source: str, query: Sampl
     parent.write_table("samples", search_archs4(opened, query))
 
 
+def bulk_samples(found: pl.DataFrame) -> pl.DataFrame:
+    """Samples that are not likely to be single cells.
+
+    Parameters
+    ----------
+    found
+        Rows of `search_samples`.
+
+    Returns
+    -------
+    pl.DataFrame
+        In the same order.
+    """
+    return found.filter(pl.col("single_cell") <= MOST_SINGLE_CELL)
+
+
+def drawn_samples(found: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:
+    """Draw some bulk samples: whole series, and a part of one more to fill up.
+
+    Parameters
+    ----------
+    found
+        Rows of `search_samples`.
+    most
+        How many samples at most.
+    seed
+        Of the draw.
+
+    Returns
+    -------
+    pl.DataFrame
+        In the order of the file. Series are drawn one after the other, and those that do not fit
+        into what is left are passed over; of the first of these, samples fill up what is left.
+    """
+    bulk = bulk_samples(found).with_row_index("at")
+    if bulk.height <= most:
+        return bulk.drop("at")
+    series = bulk.group_by("series", maintain_order=True).agg("at")
+    taken: list[int] = []
+    part: list[int] = []
+    for at in series.sample(fraction=1, shuffle=True, seed=seed)["at"].to_list():
+        if len(taken) + len(at) <= most:
+            taken += at
+        elif not part:
+            part = at
+    rest = pl.Series(part).sample(most - len(taken), seed=seed).to_list()
+    return bulk.filter(pl.col("at").is_in([*taken, *rest])).drop("at")
+
+
+def expected_download(
+    archives: Archives, n_samples: int, source_id: str = ARCHS4
+) -> tuple[int, int]:
+    """Say how much a run will fetch for samples.
+
+    Parameters
+    ----------
+    archives
+        Knows whether the file is here as a whole.
+    n_samples
+        How many samples are chosen.
+    source_id
+        Where they are.
+
+    Returns
+    -------
+    fewest, most : int
+        Bytes if they are neighbours in a few series, and if each is of another series; 0 if the
+        whole file is here. Metadata, which are fetched once, are not counted.
+    """
+    if source_id not in ranged_sources(archives, [source_id]):
+        return 0, 0
+    fewest, most = BYTES_OF_SAMPLE
+    return n_samples * fewest, n_samples * most
+
+
 def collection_of_samples(
     archives: Archives,
     samples: pl.DataFrame,
@@ -190,7 +269,7 @@ def collection_of_samples(
         There are no samples or too many, or the id or a label is invalid.
     """
     source = archives.catalogue.source(source_id)
-    bulk = samples.filter(pl.col("single_cell") <= MOST_SINGLE_CELL)
+    bulk = bulk_samples(samples)
     if not 0 < bulk.height <= MOST_CHOSEN:
         raise SourceError(
             f"{bulk.height:,} bulk samples were found; a collection has 1 to {MOST_CHOSEN:,}: "

@@ -270,9 +270,7 @@ def open_store(settings: Settings, role: Role, *, tested: bool = True) -> Object
             "GENEPT_S3_ACCESS_KEY and GENEPT_S3_SECRET_KEY"
         )
     if settings.s3_endpoint is None and not settings.s3_unsigned:
-        if role == "reader":
-            _require_installation(settings)
-        embedded = embedded_store(settings)
+        embedded = embedded_store(settings, is_new_allowed=role != "reader")
         endpoint = embedded.ensure()
         keys = endpoint.keys(role)
         place = endpoint.url, keys.access_key, keys.secret_key, settings.s3_region, settings.bucket
@@ -285,17 +283,8 @@ def open_store(settings: Settings, role: Role, *, tested: bool = True) -> Object
     return store
 
 
-def _require_installation(settings: Settings) -> None:
-    """Raise unless the state folder has an embedded store; nothing is created."""
-    if not (settings.state / "store" / "data").is_dir():
-        raise StoreError(
-            f"there is no installation here (no store below {settings.state}): run `genept run` "
-            "first, or go to the folder of one"
-        )
-
-
-def embedded_store(settings: Settings) -> EmbeddedStore:
-    """Return the embedded store of an installation; `StoreError` if it is not installed."""
+def embedded_store(settings: Settings, *, is_new_allowed: bool = True) -> EmbeddedStore:
+    """Return the embedded store; `StoreError` if it is not installed, or would be new."""
     try:
         from genept.storage.embedded_store import EmbeddedStore
     except ModuleNotFoundError as error:  # an installation that only reads
@@ -303,4 +292,9 @@ def embedded_store(settings: Settings) -> EmbeddedStore:
             "no object store is configured: set GENEPT_S3_ENDPOINT to its address, or install "
             f"the embedded one with pip install 'genept-platform[platform]' ({error})"
         ) from None
+    if not is_new_allowed and not (settings.state / "store" / "data").is_dir():
+        raise StoreError(
+            f"there is no installation here (no store below {settings.state}): run `genept run` "
+            "first, or go to the folder of one"
+        )
     return EmbeddedStore(settings.private_state() / "store", bucket=settings.bucket)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import secrets
+from collections import Counter
 from pathlib import Path
 
 import h5py
@@ -177,9 +179,38 @@ def test_samples_that_were_found_become_a_collection(server: Publisher, tmp_path
     assert "removed livers" in run("remove", "livers")
 
 
+def test_some_samples_are_drawn_whole_series_first(server: Publisher) -> None:
+    sought = ("search", "archs4", "--tissue", "liver", "--limit", "23")
+    output = run(*sought, "--id", "few-livers", "--yes")
+    n = re.findall(r"drawn: 23 of (\d+) samples, whole series first, seed 0", output)
+    assert len(n) == 1
+    assert int(n[0]) > 100
+    assert "to download: about 1.1 MB" in output
+    assert "3.3 MB" in output
+    (added,) = Installation(Settings()).added
+    assert added.collection.title == (
+        f"archs4: tissue liver; 23 of {n[0]} samples, whole series first, seed 0"
+    )
+    drawn = json.loads(run(*sought, "--json"))
+    assert [row["sample"] for row in drawn] == added.collection.options["samples"]
+    every = json.loads(run("search", "archs4", "--tissue", "liver", "--json"))
+    bulk = Counter(row["series"] for row in every if row["single_cell"] <= 0.5)
+    of_series = Counter(row["series"] for row in drawn)
+    assert of_series.total() == 23
+    assert sum(n < bulk[series] for series, n in of_series.items()) <= 1, "one series is cut"
+    others = json.loads(run(*sought, "--seed", "1", "--json"))
+    assert others != drawn
+    assert len(others) == 23
+    assert "drawn" not in run(*sought[:-1], "5000")
+    Installation(Settings()).archives.fetch("archs4-human")
+    output = run(*sought, "--id", "more-livers", answers="n\n")
+    assert "to download: nothing, the file is here" in output
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (("recount3", "--limit", "3"), "--limit: a collection of recount3 has all samples"),
         (("archs5",), "'archs5' cannot be searched: expected archs4 or recount3"),
         (("recount3", "--tissue", "liver"), "list of projects has accessions only"),
         (("recount3", "--series", "GSE1"), "'GSE1' is no project of SRA"),

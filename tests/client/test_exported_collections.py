@@ -96,9 +96,13 @@ def test_the_command_names_what_is_lacking(
     monkeypatch.setattr("genept.client.export_collection", lambda *_, **__: given)
     result = CliRunner().invoke(app, ["export", COLLECTION, "--out", str(tmp_path / "c.h5ad")])
     assert result.exit_code == 0, result.output
-    assert f"{N:,} observations, {N_GENES} genes and the vectors of 1 spaces" in result.output
+    shown = result.output.replace("\n", "")
+    assert f"{N:,} observations, {N_GENES} genes and the vectors of 1 space are in" in shown
+    assert "will be replaced" not in result.output
     assert ("not valid by CELLxGENE" in result.output) == bool(given.lacking)
     assert anndata.read_h5ad(tmp_path / "c.h5ad").n_obs == N
+    again = CliRunner().invoke(app, ["export", COLLECTION, "--out", str(tmp_path / "c.h5ad")])
+    assert f"{tmp_path / 'c.h5ad'} exists, and will be replaced" in again.output
 
 
 @pytest.mark.slow

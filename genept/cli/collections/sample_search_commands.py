@@ -12,15 +12,17 @@ from rich.markup import escape
 
 from genept.client import Installation
 from genept.collections import (
-    MOST_SINGLE_CELL,
+    bulk_samples,
     collection_of_projects,
     collection_of_samples,
     declare_collection,
+    drawn_samples,
+    expected_download,
     search_recount3,
     search_samples,
     texts_of_label,
 )
-from genept.common import Settings, SourceError, console, open_console, plain_table
+from genept.common import Settings, SourceError, byte_size, console, open_console, plain_table
 from genept.datasources import Collection
 from genept.datasources.readers import SampleQuery
 
@@ -31,7 +33,13 @@ _SEARCHES: Final[dict[str, tuple[Callable[..., pl.DataFrame], Callable[..., Coll
     "recount3": (search_recount3, collection_of_projects),
 }
 
-Texts = Annotated[list[str] | None, typer.Option(help="In any case; one of several.")]
+Texts = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A text, or the id of a term; a term stands for itself and all below it, by all their "
+        "names. One of several."
+    ),
+]
 
 
 def search(
@@ -49,6 +57,11 @@ def search(
         str | None, typer.Option("--id", help="Add the samples as a collection of this id.")
     ] = None,
     title: Annotated[str | None, typer.Option(help="Of the collection, in one line.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Samples at most, drawn from all: whole series first. Of archs4."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
     label: Annotated[
         list[str] | None, typer.Option("--label", help="LABEL=FIELD, such as batch=title.")
     ] = None,
@@ -59,9 +72,13 @@ def search(
 
     Of a file that is not here, only its metadata are fetched, and kept for the next search. A
     collection of recount3 has all samples of the projects; without --series these are listed.
+
+    Example: genept collections search archs4 --tissue liver --limit 200 --id livers
     """
     if where not in _SEARCHES:
         raise SourceError(f"{where!r} cannot be searched: expected {' or '.join(_SEARCHES)}")
+    if limit is not None and where != "archs4":
+        raise SourceError(f"--limit: a collection of {where} has all samples of its projects")
     find, declared = _SEARCHES[where]
     pairs = dict(_assigned(each) for each in label or ())
     installation = Installation(Settings())
@@ -77,8 +94,12 @@ def search(
     )
     with console.status(f"reading what {where} says of its samples"):
         found = find(installation.archives, query, allowance=installation.file_allowance)
+    n_found, draw = bulk_samples(found).height, ""
+    drawn = found if limit is None else drawn_samples(found, limit, seed)
+    if limit is not None and drawn.height < n_found:
+        draw = f"{drawn.height:,} of {n_found:,} samples, whole series first, seed {seed}"
     if as_json:
-        typer.echo(found.write_json())
+        typer.echo(drawn.write_json())
     else:
         for name, texts, more in (
             ("tissue", asked.tissue, query.tissue),
@@ -88,14 +109,23 @@ def search(
                 shown = ", ".join(others[:MOST_SHOWN]) + (" …" if len(others) > MOST_SHOWN else "")
                 answer.print(f"{name}: also {len(others):,} names of terms: {escape(shown)}")
         _print_found(installation, found)
+        if draw:
+            answer.print(f"\ndrawn: {draw}")
     if id_ is None:
         return
     entry = declared(
-        installation.archives, found, id_=id_, labels=pairs,
-        title=title or f"{where}: {_described(asked)}",
+        installation.archives, drawn, id_=id_, labels=pairs,
+        title="; ".join(filter(None, (title or f"{where}: {_described(asked)}", draw))),
     )  # fmt: skip
     chosen = entry.options.get("samples", ())
     what = f"{len(chosen):,} samples" if chosen else f"{entry.options['n_projects']:,} projects"
+    if chosen:
+        fewest, most = expected_download(installation.archives, len(chosen))
+        expected = (
+            f"about {byte_size(fewest)}, if they are neighbours in the file, to {byte_size(most)}, "
+            "if they are scattered (docs/sources.md#read-by-ranges)"
+        )
+        answer.print(f"\nto download: {expected if most else 'nothing, the file is here'}")
     if not yes and not typer.confirm(f"Add {what} as {id_!r}?", default=False):
         answer.print("nothing was stored")
         raise typer.Exit(1)
@@ -125,7 +155,7 @@ def _described(query: SampleQuery) -> str:
 
 
 def _print_found(installation: Installation, found: pl.DataFrame) -> None:
-    single = int((found["single_cell"] > MOST_SINGLE_CELL).sum())
+    single = found.height - bulk_samples(found).height
     series = Counter(
         name for text in found["series"] for name in dict.fromkeys(re.split(r"[\s,;|]+", text))
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from genept.cli.rows_text import MOST_EXPANDED, rows_text
+from genept.common.data_rows import MOST_EXPANDED, rows_text
 
 
 def wide(height: int) -> pl.DataFrame:

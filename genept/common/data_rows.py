@@ -1,7 +1,7 @@
 """Rows as text for a terminal: as a table where it fits, otherwise a line for each column.
 
-Tables of facts about the platform are `genept.common.plain_table`; this is for rows of data, with
-any number of columns.
+Tables of facts about the platform are `genept.common.display.plain_table`; this is for rows of
+data, with any number of columns.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from genept.common import visible
+from genept.common.display import visible
 
 MOST_ROWS: Final = 100
 MOST_EXPANDED: Final = 20
