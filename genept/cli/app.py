@@ -7,9 +7,10 @@ this file, and an analyst's installation, needs no orchestrator.
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from pydantic import ValidationError
@@ -34,7 +35,7 @@ COMMANDS: Final = {
     "genes": "reference", "sources": "reference", "search": "lookup", "neighbours": "lookup",
     "spaces": "vector", "embeddings": "vector", "embedders": "embedders", "bench": "bench",
     "models": "result", "collections": "collections.collections", "perturbations": "screen",
-    "predict": "predict", "release": "release", "chat": "chat",
+    "predict": "predict", "release": "releases.release", "chat": "chat",
     "export": "lookup", "games": "games", "profiles": "profile", "describe": "describe",
 }  # fmt: skip
 """Module of each command, or group of commands; it has the name of the command there."""
@@ -94,8 +95,22 @@ def add_commands(wanted: str | None = None) -> None:
             _add_remedy(name)
 
 
+def _show_plainly() -> None:
+    """Have warnings of ours printed as plain lines; those of others stay as they are."""
+    elsewhere = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if category.__module__.partition(".")[0] == "genept":
+            console.print(str(message), markup=False, soft_wrap=True)
+        else:
+            elsewhere(message, category, *where, **more)
+
+    warnings.showwarning = show
+
+
 def main() -> None:
     """Run the command line; an error that the user can fix is one message, not a traceback."""
+    _show_plainly()
     try:
         add_commands(sys.argv[1] if len(sys.argv) > 1 else None)
         app()

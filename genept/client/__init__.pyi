@@ -43,6 +43,7 @@ from .queries import opening_script as opening_script
 from .queries import opening_statements as opening_statements
 from .queries import sql as sql
 from .queries import sql_questions as sql_questions
+from .release_lookup import ALIASES as ALIASES
 from .release_lookup import LATEST as LATEST
 from .release_lookup import Snippets as Snippets
 from .release_lookup import open_releases as open_releases

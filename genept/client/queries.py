@@ -127,6 +127,8 @@ def opening_statements(code: Snippets) -> str:
     files = code.files
     access = files.store.access
     options = {
+        "KEY_ID": None if access.unsigned else "…",
+        "SECRET": None if access.unsigned else "…",
         "ENDPOINT": access.host,
         "URL_STYLE": "path" if access.endpoint_url else None,
         "REGION": access.region,

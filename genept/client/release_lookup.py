@@ -1,13 +1,12 @@
 """Which release an analyst reads, the current or a pinned one, which of its files; code to paste.
 
-Manifests are kept on this machine, for files that were kept here while the store is out of reach.
+What is remembered while the store is out of reach is in `genept.client.remembered_releases`.
 Tables are read in `genept.client.api`. Code to paste is in `pages/site/snippets.toml`, tested.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import tomllib
 import warnings
 from collections.abc import Sequence
@@ -19,7 +18,8 @@ from typing import Final
 
 import polars as pl
 
-from genept.common import Settings, StoreError, UnreachableStoreError, write_privately
+from genept.client.remembered_releases import RememberedReleases
+from genept.common import Settings, StoreError, UnreachableStoreError
 from genept.release import Manifest, ReleasedFile, ReleasedFiles, Releases
 from genept.schema.tables import TABLES
 from genept.storage import Lake, Role, open_store
@@ -32,7 +32,7 @@ PREFERRED_DRUG: Final = "Encorafenib"
 
 
 class RetractedWarning(UserWarning):
-    """A release that is named by its id was taken back, for a reason."""
+    """The release that is read was taken back, for a reason."""
 
 
 class OfflineWarning(UserWarning):
@@ -92,7 +92,9 @@ def resolve(release: str = LATEST, settings: Settings | None = None) -> Resolved
     Returns
     -------
     Resolved
-        The release; `OfflineWarning` is issued if it is the remembered one.
+        The release. `OfflineWarning` is issued if it is the remembered one, `RetractedWarning` if
+        the deny list says that it was taken back: that of the store, asked at every read, or the
+        remembered one while the store is out of reach.
 
     Raises
     ------
@@ -100,56 +102,34 @@ def resolve(release: str = LATEST, settings: Settings | None = None) -> Resolved
         If there is no such release, or the store is out of reach and nothing is remembered.
     """
     settings = settings or Settings()
-    memory = _Memory(settings)
-    known = open_releases(settings)
-    if release not in ALIASES and (pinned := memory.recall(release)):
-        return Resolved(known, pinned)  # sealed releases never change: no request is needed
+    memory, known = RememberedReleases(settings), open_releases(settings)
+    pinned = memory.recall(release) if release not in ALIASES else None  # it never changes
+    offline = False
     try:
-        manifest = _found(known, release)
-    except UnreachableStoreError:
-        remembered = memory.recall(release)
+        pointer = known.pointer()
+        manifest = pinned or known.named(release, pointer)
+    except StoreError as error:
+        offline, pointer = isinstance(error, UnreachableStoreError), memory.pointer()
+        remembered = pinned or (memory.recall(release) if offline else None)
         if remembered is None:
             raise
+        manifest = remembered
+        if pinned is None:
+            warnings.warn(
+                f"the store is out of reach: reading release {manifest.release_id}, as far as its "
+                "files were kept on this machine",
+                OfflineWarning,
+                stacklevel=3,
+            )
+    else:
+        memory.keep(manifest, pointer, alias=release if release in ALIASES else None)
+    if pointer is not None and (reason := pointer.retracted(manifest.release_id)):
         warnings.warn(
-            f"the store is out of reach: reading release {remembered.release_id}, as far as its "
-            "files were kept on this machine",
-            OfflineWarning,
+            f"release {manifest.release_id} was taken back: {reason}",
+            RetractedWarning,
             stacklevel=3,
         )
-        return Resolved(known, remembered, offline=True)
-    memory.keep(manifest, release)
-    return Resolved(known, manifest)
-
-
-def _found(known: Releases, release: str) -> Manifest:
-    """The manifest of a release by its id or alias; of one that was taken back, with a warning."""
-    pointer = known.pointer() if release not in ALIASES else None
-    if pointer is not None and (reason := pointer.retracted(release)):
-        warnings.warn(f"release {release} was taken back: {reason}", RetractedWarning, stacklevel=4)
-    return known.named(release)
-
-
-class _Memory:
-    """Manifests on this machine, of one product of one store."""
-
-    def __init__(self, settings: Settings) -> None:
-        where = f"{settings.s3_endpoint} {settings.bucket} {settings.product}"
-        name = f"{settings.product}-{hashlib.sha256(where.encode()).hexdigest()[:12]}"
-        self._folder = settings.state / "cache" / "manifests" / name
-
-    def recall(self, release: str) -> Manifest | None:
-        """A remembered manifest; None if there is none or it cannot be read."""
-        try:
-            return Manifest.parse((self._folder / f"{release}.json").read_bytes(), release)
-        except (OSError, StoreError):
-            return None
-
-    def keep(self, manifest: Manifest, asked: str) -> None:
-        for name in {manifest.release_id, asked}:
-            path = self._folder / f"{name}.json"
-            if name != manifest.release_id or not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_privately(path, manifest.body())
+    return Resolved(known, manifest, offline)
 
 
 def released_files(manifest: Manifest, name: str, partition: dict[str, str]) -> list[ReleasedFile]:
@@ -244,7 +224,9 @@ class Snippets:
         bucket, _, key = address.removeprefix("s3://").partition("/")
         url = self.files.store.access.endpoint_url
         endpoint = f', endpoint_override = "{url}"' if url else ""
-        return self.filled("r", bucket=bucket, key=key, endpoint=endpoint)["R"]
+        anonymous = ", anonymous = TRUE" if self.files.store.access.unsigned else ""
+        keys = "" if anonymous else "  # keys: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"
+        return self.filled("r", bucket=bucket, key=key, keys=keys, how=endpoint + anonymous)["R"]
 
     def questions(self) -> dict[str, str]:
         """Whole analyses, by the question that they answer; those that the release has data for."""

@@ -191,13 +191,17 @@ class Releases:
             raise StoreError("nothing has been released yet: run `genept run` first")
         return self.named_by(pointer)
 
-    def named(self, name: str) -> Manifest:
-        """Read the manifest of a release by its id, ``latest`` or ``stable``."""
-        if name == "latest":
-            return self.current()
-        if name != "stable":
+    def named(self, name: str, pointer: Pointer | None = None) -> Manifest:
+        """Read the manifest of a release by its id, ``latest`` or ``stable``.
+
+        `pointer` is read for the aliases, unless it is given.
+        """
+        if name not in {"latest", "stable"}:
             return self.manifest(name)
-        if (pointer := self.pointer()) is None or pointer.stable is None:
+        pointer = pointer or self.pointer()
+        if name == "latest":
+            return self.named_by(pointer) if pointer else self.current()
+        if pointer is None or pointer.stable is None:
             raise StoreError("no release is marked as stable: `genept release stable ID` does so")
         return self.manifest(pointer.stable)
 

@@ -1,10 +1,11 @@
 """Rollback to an earlier release, the deny list, and verification of a release file by file.
 
-Publishing is in `genept.release.publish`.
+Publishing is in `genept.release.publish`, taking a release back in `genept.release.retraction`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from genept.common import MissingObjectError, StoreError, progress_bar
@@ -75,7 +76,8 @@ def roll_back(
     releases
         Opened with the publisher's keys.
     release_id
-        Id of the earlier release; by default the one before the current.
+        Id of the earlier release; by default the last before the current that has other content
+        and is not denied.
     reason
         Why the current release is bad.
     now
@@ -102,15 +104,22 @@ def roll_back(
     known = past.manifests
     history = [known_id for known_id in past.ids if known[known_id].data_version not in denied]
     earlier = [known_id for known_id in history if known_id < pointer.release_id]
-    release_id = release_id or (earlier[-1] if earlier else "")
+    others = [name for name in earlier if known[name].data_version != pointer.data_version]
+    if release_id is None:
+        if not others:
+            raise ReleaseRefusedError(_no_way_back(pointer, past.ids))
+        release_id = others[-1]
     if release_id not in earlier:
         raise ReleaseRefusedError(
-            f"{release_id or 'nothing'} is not an earlier release that was current and is not "
+            f"{release_id} is not an earlier release that was current and is not "
             f"denied; those are: {', '.join(earlier) or 'none'}"
         )
     target = known[release_id]
     if target.data_version == pointer.data_version:
-        raise ReleaseRefusedError(f"{release_id} has the content of {pointer.release_id} itself")
+        raise ReleaseRefusedError(
+            f"{release_id} has the content of {pointer.release_id} itself; with other content "
+            f"there are: {', '.join(others) or 'none'}"
+        )
     refuse_unproved(target.tables, target.evidence)
     # Read after the pointer: a collector lists the releases first, and then swaps the pointer.
     if going := {release_id, target.previous} & set(releases.marks.read().doomed):
@@ -149,6 +158,18 @@ def roll_back(
         }
     )
     return releases.swap(replacement, etag)
+
+
+def _no_way_back(pointer: Pointer, ids: Sequence[str]) -> str:
+    """Why no earlier release can be current again, and what can be done."""
+    withdraw = "withdraw the public copy with `genept release publish --withdraw`"
+    if len(ids) == 1:
+        return f"{pointer.release_id} is the only release: publish another first, or {withdraw}"
+    return (
+        f"there is no earlier release than {pointer.release_id} that was current, is not denied "
+        "and has other content: publish another first, take an earlier one off the deny list with "
+        f"`genept release allow RELEASE`, or {withdraw}"
+    )
 
 
 def allow(releases: Releases, release_id: str) -> Pointer:
@@ -206,66 +227,32 @@ def mark_stable(releases: Releases, release_id: str) -> Pointer:
     ReleaseRefusedError
         There is no such release, or it was rolled back from or retracted.
     """
-    pointer, etag = _known(releases, release_id)
+    pointer, etag = known_release(releases, release_id)
     moment = datetime.now(UTC).isoformat(timespec="seconds")
     update = {"seq": pointer.seq + 1, "swapped_at": moment, "stable": release_id}
     return releases.swap(pointer.model_copy(update=update), etag)
 
 
-def retract(releases: Releases, release_id: str, *, reason: str) -> Pointer:
-    """Take a release back: nothing names it any more, and its content is not published again.
-
-    The current release is rolled back from. An earlier one is put on the deny list, with the
-    reason; its files stay for those who named it by its id, and readers are warned.
+def known_release(releases: Releases, release_id: str) -> tuple[Pointer, str | None]:
+    """Read the pointer and its ETag, if a release may be named.
 
     Parameters
     ----------
     releases
-        Opened with the publisher's keys.
+        The releases of a product.
     release_id
         Id of a release that is or was current.
-    reason
-        Why it is taken back; readers see it.
 
     Returns
     -------
-    Pointer
-        The new pointer.
+    tuple of Pointer, str or None
+        The pointer, and the condition of the next swap.
 
     Raises
     ------
     ReleaseRefusedError
-        There is no such release, it was taken back already, or the current release has the same
-        content.
+        There is no such release, or it was rolled back from or retracted.
     """
-    pointer, etag = _known(releases, release_id)
-    if release_id == pointer.release_id:
-        return roll_back(releases, reason=reason)
-    manifest = releases.manifest(release_id)
-    if manifest.data_version == pointer.data_version:
-        raise ReleaseRefusedError(
-            f"{release_id} has the content of the current release {pointer.release_id}: retract "
-            "that first"
-        )
-    moment = datetime.now(UTC).isoformat(timespec="seconds")
-    entry = Denied(
-        release_id=release_id,
-        data_version=manifest.data_version,
-        reason=reason,
-        denied_at=moment,
-    )
-    kept = [other for other in pointer.denied if other.release_id != release_id]
-    update = {
-        "seq": pointer.seq + 1,
-        "swapped_at": moment,
-        "denied": (*kept, entry),
-        "stable": None if pointer.stable == release_id else pointer.stable,
-    }
-    return releases.swap(pointer.model_copy(update=update), etag)
-
-
-def _known(releases: Releases, release_id: str) -> tuple[Pointer, str | None]:
-    """The pointer and its ETag, if the release may be named."""
     pointer, etag = releases.pointer_with_etag()
     ids = releases.ids()
     if pointer is None or release_id not in ids:

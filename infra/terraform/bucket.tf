@@ -108,7 +108,7 @@ data "aws_iam_policy_document" "tls_only" {
 }
 
 # Public releases are a product of their own, and nothing else is read without keys. The same as
-# `statements` in genept/release/public.py.
+# `statements` in genept/release/public/public_policy.py.
 data "aws_iam_policy_document" "bucket" {
   source_policy_documents = [data.aws_iam_policy_document.tls_only.json]
 

@@ -160,11 +160,11 @@ def test_going_back_asks_why_and_is_taken_back(
     printed = run("release", "rollback", answers="drifted\n")
     assert f"{first.release_id} is current, number 3 of all swaps" in printed
     assert f"denied: {second.release_id}, drifted" in printed
-    assert "rolled back from: drifted" in run("release", "list")
+    assert "taken back: drifted" in run("release", "list")
     assert "is not denied any more" in run("release", "allow", second.release_id)
     with pytest.raises(StoreError, match="is not denied; denied are: none"):
         run("release", "allow", second.release_id)
-    with pytest.raises(StoreError, match="is not an earlier release"):
+    with pytest.raises(StoreError, match="there is no earlier release"):
         run("release", "rollback", "--reason", "further")
     pointer, etag = known.pointer_with_etag()
     assert pointer is not None

@@ -32,7 +32,7 @@ import genept
 for name in genept.__all__:
     getattr(genept, name)
 from genept.cli import app
-from genept.cli import release_commands
+from genept.cli.releases import release_commands
 from genept.common import StoreError
 try:
     genept.duckdb_connection()

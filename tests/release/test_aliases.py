@@ -16,7 +16,8 @@ from genept.common.errors import StoreError
 from genept.common.settings import Settings
 from genept.release.garbage import protected_releases
 from genept.release.publish import Releases
-from genept.release.rollback import mark_stable, retract, roll_back
+from genept.release.retraction import retract
+from genept.release.rollback import mark_stable, roll_back
 from genept.release.staging import ReleaseRefusedError
 from genept.storage.object_store import ObjectStore
 

@@ -1,8 +1,8 @@
 """Public releases: copies without restricted data, below a prefix that anybody may read.
 
 They are a product of their own, `{product}-public`, with its own pointer and SQL catalogues: what
-reads, verifies, rolls back or collects releases does so with public ones. Nothing else of the
-bucket becomes readable. Making a prefix readable needs the operator's keys.
+reads, verifies, rolls back or collects releases does so with public ones. Who may read them is in
+`genept.release.public.public_policy`.
 """
 
 from __future__ import annotations
@@ -10,34 +10,15 @@ from __future__ import annotations
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
 
 from genept.common import progress_bar
 from genept.release.candidates import Published
 from genept.release.catalogs import make_catalog, refresh_catalog
 from genept.release.manifest import Manifest, ReleasedFile, ReleasedTable
+from genept.release.public.public_policy import public_product
 from genept.release.publish import Pages, Releases
 from genept.release.staging import ReleaseRefusedError, store_pages
-from genept.storage import ObjectStore, change_policy, sha256_of
-
-SID: Final = "GeneptPublic"
-"""How names of our statements in a bucket's policy begin."""
-
-
-def public_product(product: str) -> str:
-    """Product of the public releases of a product.
-
-    Parameters
-    ----------
-    product
-        First segment of the keys of the releases.
-
-    Returns
-    -------
-    str
-        First segment of the keys of public releases.
-    """
-    return f"{product}-public"
+from genept.storage import sha256_of
 
 
 def publish_public(
@@ -75,7 +56,7 @@ def publish_public(
     Raises
     ------
     ReleaseRefusedError
-        The release was rolled back from, or a later one is public already.
+        The release or its copy was taken back, or a later one is public already.
     StoreError
         A file of the release is damaged or missing, or the catalogue cannot be made.
     """
@@ -88,6 +69,12 @@ def publish_public(
                 f"({denied.reason}): it does not become public"
             )
     pointer, etag = public.pointer_with_etag()
+    if pointer is not None and (reason := pointer.retracted(manifest.release_id)):
+        raise ReleaseRefusedError(
+            f"the public copy of {manifest.release_id} was taken back ({reason}): publish a later "
+            f"release, or `GENEPT_PRODUCT={public.product} genept release allow "
+            f"{manifest.release_id}` first"
+        )
     if pointer is not None and pointer.release_id == manifest.release_id:
         return Published(public.named_by(pointer), is_new=False)
     if pointer is not None and manifest.release_id < max(pointer.heads):
@@ -170,69 +157,4 @@ def _without_restricted(name: str, table: ReleasedTable) -> ReleasedTable:
             "bytes": sum(file.bytes for file in files),
             "data_version": sha256_of(name, [(file.partition, file.sha256) for file in files]),
         }
-    )
-
-
-def statements(bucket: str, product: str) -> list[dict[str, Any]]:
-    """What a bucket's policy says so that anybody may read and list one product.
-
-    Parameters
-    ----------
-    bucket
-        Name of the bucket.
-    product
-        First segment of the keys.
-
-    Returns
-    -------
-    list of dict
-        Statements of an S3 bucket policy.
-    """
-    name = "".join(part.capitalize() for part in product.split("-"))
-    return [
-        {
-            "Sid": f"{SID}Read{name}",
-            "Effect": "Allow",
-            "Principal": "*",
-            "Action": ["s3:GetObject"],
-            "Resource": [f"arn:aws:s3:::{bucket}/{product}/*"],
-        },
-        {
-            "Sid": f"{SID}List{name}",
-            "Effect": "Allow",
-            "Principal": "*",
-            "Action": ["s3:ListBucket"],
-            "Resource": [f"arn:aws:s3:::{bucket}"],
-            "Condition": {"StringLike": {"s3:prefix": [f"{product}/*"]}},
-        },
-    ]
-
-
-def let_anybody_read(store: ObjectStore, product: str, *, allowed: bool = True) -> None:
-    """Let anybody read the public releases of a product, or no longer.
-
-    Other statements of the bucket's policy stay as they are.
-
-    Parameters
-    ----------
-    store
-        Opened with keys that may change the bucket's policy.
-    product
-        Product of which the public releases are.
-    allowed
-        False: only who has keys reads them.
-
-    Raises
-    ------
-    StoreError
-        The keys may not change the policy, or the account blocks public ones.
-    """
-    ours = statements(store.bucket, public_product(product))
-    names = {statement["Sid"] for statement in ours}
-    change_policy(
-        store,
-        lambda stored: [
-            *(statement for statement in stored if statement.get("Sid") not in names),
-            *(ours if allowed else []),
-        ],
     )

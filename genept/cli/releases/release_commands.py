@@ -1,40 +1,38 @@
 """`genept release …`, which calls what is in `genept.release`, and prints it."""
 
-from datetime import timedelta
 from typing import Annotated
 
 import typer
 
+from genept.cli.releases.garbage_commands import gc
+from genept.cli.releases.release_lines import (
+    after_public_takedown,
+    cited_address,
+    listed_releases,
+    still_public,
+    taken_back,
+    withdraw_public,
+)
 from genept.cli.run_report import (
     answer,
     code_to_paste,
-    copies_on_this_machine,
-    deleted_line,
-    garbage_lines,
     held_lines,
     print_hold,
     public_lines,
-    release_lines,
-    states_of_runs,
     table_of_tables,
     this_user,
     waiting_changes,
 )
-from genept.client import Snippets, open_releases
+from genept.client import ALIASES, Snippets, open_releases
 from genept.common import Settings, StoreError, visible
 from genept.release import (
-    GRACE,
-    PART_AGE,
-    UPLOAD_AGE,
-    Garbage,
-    broken_chain,
+    Releases,
     current_hold,
-    delete_garbage,
     differences,
     let_anybody_read,
-    list_garbage,
     mark_stable,
     refresh_catalog,
+    retract_public,
 )
 from genept.release import allow as allow_release
 from genept.release import approve as approve_hold
@@ -58,7 +56,7 @@ def list_releases() -> None:
         answer.print("nothing has been released yet: run `genept run`")
         return
     print_hold()
-    for line in release_lines(known, pointer):
+    for line in listed_releases(known, pointer):
         typer.echo(line)
 
 
@@ -67,6 +65,8 @@ def show(release: ReleaseId = "latest") -> None:
     """Print the tables of a release, its version and addresses, and code that reads it."""
     known = open_releases()
     manifest = known.named(release)
+    for line in taken_back(known, manifest):
+        typer.echo(visible(line))
     if manifest.release_id == known.current_id():
         print_hold()
     answer.print(f"[bold]{manifest.release_id}[/], published {manifest.created_at}")
@@ -97,7 +97,9 @@ def cite(
     """Print how to cite a release, the method and every source that it was made of."""
     known = open_releases()
     manifest = known.named(release)
-    described = DescribedRelease(manifest, known.address(manifest.release_id, ""), Settings().doi)
+    for line in taken_back(known, manifest):
+        typer.echo(visible(line))
+    described = DescribedRelease(manifest, cited_address(known, manifest), Settings().doi)
     typer.echo(visible(bibtex(described) if as_bibtex else citation_text(described)), nl=False)
 
 
@@ -134,17 +136,20 @@ def verify(release: ReleaseId = "latest") -> None:
 @release.command()
 def publish(
     release: ReleaseId = "latest",
-    public: Annotated[bool, typer.Option("--public", help="Required: anybody reads it.")] = False,
+    public: Annotated[
+        bool, typer.Option("--public", help="Needed to publish: anybody reads it.")
+    ] = False,
     policy: Annotated[bool, typer.Option(help="Change the bucket's policy, too.")] = True,
-    withdraw: Annotated[bool, typer.Option(help="Let nobody read without keys again.")] = False,
+    withdraw: Annotated[
+        bool, typer.Option(help="Instead: let nobody read without keys again.")
+    ] = False,
 ) -> None:
     """Let anybody read a release without restricted data: a copy, in a product of its own."""
     from genept.client import publish_for_anybody  # needs more than reading does
 
     settings = Settings()
     if withdraw:
-        let_anybody_read(open_as_operator(settings), settings.product, allowed=False)
-        answer.print("public releases are read with keys alone now; their files stay")
+        answer.print(withdraw_public(open_as_operator(settings), settings.product))
         return
     if not public:
         raise StoreError("say --public: anybody will read the release")
@@ -172,6 +177,8 @@ def roll_back(
     for denied in pointer.denied:
         if denied.lifted_at is None:
             answer.print(f"denied: {denied.release_id}, {denied.reason}", markup=False)
+    for line in still_public(known, pointer):
+        answer.print(line, style="yellow", markup=False, soft_wrap=True)
 
 
 @release.command()
@@ -180,26 +187,46 @@ def allow(release: Annotated[str, typer.Argument(help="A denied release.")]) -> 
     known = open_releases(role="publisher")
     allow_release(known, release)
     refresh_catalog(known)
-    answer.print(f"{release} is not denied any more")
+    answer.print(f"{release} is not denied any more; it does not become current by itself")
+    answer.print("to have its content current again: `genept run`; it gets a new id")
 
 
 @release.command()
-def stable(release: Annotated[str, typer.Argument(help="A release.")]) -> None:
+def stable(release: ReleaseId) -> None:
     """Let the alias `stable` name a release, which is kept from then on."""
-    mark_stable(open_releases(role="publisher"), release)
-    answer.print(f'{release} is stable: `--release stable`, release="stable"')
+    known = open_releases(role="publisher")
+    release_id = _id_of(known, release)
+    mark_stable(known, release_id)
+    answer.print(f'{release_id} is stable: `--release stable`, release="stable"')
 
 
 @release.command()
 def retract(
-    release: Annotated[str, typer.Argument(help="A release.")],
+    release: ReleaseId,
     reason: Annotated[str, typer.Option(help="Why; readers see it.", prompt=True)],
 ) -> None:
-    """Take a release back: nothing names it any more; its content is not published again."""
-    known = open_releases(role="publisher")
-    pointer = retract_release(known, release, reason=reason)
-    refresh_catalog(known)
-    answer.print(f"{release} is taken back; {pointer.release_id} is current")
+    """Take a release and its public copy back; its content is not published again."""
+    known, settings = open_releases(role="publisher"), Settings()
+    release_id, pointer = _id_of(known, release), known.pointer()
+    already = pointer.retracted(release_id) if pointer else None
+    if already is None:
+        pointer = retract_release(known, release_id, reason=reason)
+        refresh_catalog(known)
+        answer.print(f"{release_id} is taken back; {pointer.release_id} is current")
+    copy = retract_public(
+        known, release_id, reason=reason, open_operator=lambda: open_as_operator(settings)
+    )
+    if copy == "taken back":
+        answer.print(after_public_takedown(known))
+    elif copy == "closed already":
+        answer.print("its public copy was taken back already: nobody reads it without keys")
+    elif already is not None:
+        raise StoreError(f"{release_id} was taken back already: {already}")
+
+
+def _id_of(known: Releases, release: str) -> str:
+    """The id that an alias stands for; any other name as it is."""
+    return known.named(release).release_id if release in ALIASES else release
 
 
 @release.command()
@@ -225,66 +252,4 @@ def approve(
     answer.print("the next `genept run` publishes it, if nothing more differs")
 
 
-@release.command()
-def gc(
-    yes: Annotated[
-        bool,
-        typer.Option(
-            "--yes", help="Delete what has been listed for long enough; without it, only list."
-        ),
-    ] = False,
-    days: Annotated[
-        int,
-        typer.Option(
-            help="Minimum age in days of unused objects in the lake and of local copies.", min=1
-        ),
-    ] = PART_AGE.days,
-    grace_hours: Annotated[
-        float, typer.Option(help="How long garbage must have been listed to be deleted.", min=0)
-    ] = GRACE / timedelta(hours=1),
-    accept_missing: Annotated[
-        list[str] | None,
-        typer.Option(help="A release whose manifest is lost for good; may be repeated."),
-    ] = None,
-    given_up: Annotated[str | None, typer.Option(help="A run that is known to have ended.")] = None,
-) -> None:
-    """List objects that are not needed any more; with --yes, delete those listed a day ago.
-
-    A first call lists old releases, stages and parts, and writes the list to the store. What a
-    run uses in the meantime is taken off it. A later call with --yes deletes the rest.
-    """
-    known, store = open_releases(role="publisher"), open_releases(role="gc").store
-    age, grace, accepted = timedelta(days=days), timedelta(hours=grace_hours), accept_missing or ()
-    copies, uploads = copies_on_this_machine(known, age), store.orphaned_uploads(UPLOAD_AGE)
-    here = [f"{len(copy.files):,} files, {copy.bytes:,} bytes; {copy.why}" for copy in copies]
-    freed = sum(copy.bytes for copy in copies)
-    deleted: list[Garbage] = []
-    if yes:
-        # First what needs no space in the store, which may be full.
-        for copy in copies:
-            copy.delete()
-        store.abort_orphaned_uploads(UPLOAD_AGE)
-        listed, deleted = delete_garbage(
-            known, store, states_of_runs(given_up), grace=grace, part_age=age, accepted=accepted
-        )
-        refresh_catalog(known)
-    else:
-        listed = list_garbage(known, part_age=age, accepted=accepted)
-    if gap := broken_chain(known, accepted):
-        answer.print(gap, style="yellow", markup=False)
-    for line in garbage_lines(listed):
-        answer.print(line)
-    for line in here:
-        answer.print(f"on this machine: {line}")
-    if uploads:
-        answer.print(f"{len(uploads)} uploads in parts that were never finished")
-    if not listed.garbage and not uploads and not copies and not deleted:
-        answer.print("there is nothing to collect")
-    elif yes:
-        freed += sum(group.bytes for group in deleted)
-        answer.print(deleted_line(listed, deleted, freed, grace_hours))
-    else:
-        answer.print(
-            "nothing was deleted; `genept release gc --yes` deletes what has been listed for "
-            f"{grace_hours:g} hours by then, and the copies on this machine"
-        )
+release.command()(gc)

@@ -1,0 +1,5 @@
+"""Public releases: copies without restricted data, and who may read them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
