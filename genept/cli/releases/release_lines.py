@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from genept.client import limits_in_words
 from genept.common import StoreError
 from genept.release import (
     Manifest,
@@ -41,7 +42,7 @@ def listed_releases(known: Releases, pointer: Pointer) -> Iterator[str]:
         if release_id == pointer.stable:
             remarks.append("stable")
         if not manifest.complete:
-            remarks.append(f"partial: {manifest.limits}")
+            remarks.append(f"partial: {limits_in_words(manifest.limits)}")
         yield (f"{release_id}  {rows:>11,} rows  {size:>15,} bytes  {'; '.join(remarks)}")
     for release_id in history.missing:
         yield (f"{release_id}  its manifest is missing: restore it from a backup")
