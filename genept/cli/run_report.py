@@ -27,7 +27,6 @@ from genept.release import (
     Hold,
     Listed,
     Manifest,
-    Pointer,
     Releases,
     RunState,
     approvals,
@@ -216,28 +215,6 @@ def copies_on_this_machine(known: Releases, age: timedelta) -> list[StaleCopies]
     tables = known.current().tables.values() if known.current_id() else ()
     held = {file.sha256 for table in tables for file in table.files}
     return stale_copies(known.lake.cache.parent, held, now=datetime.now(UTC), age=age)
-
-
-def release_lines(known: Releases, pointer: Pointer) -> Iterator[str]:
-    """One line for each release, newest last, with what is to be said of it."""
-    denied = {entry.release_id: entry for entry in pointer.denied if entry.lifted_at is None}
-    history = known.history()
-    for release_id in history.ids:
-        manifest = history.manifests[release_id]
-        rows = sum(table.rows for table in manifest.tables.values())
-        size = sum(table.bytes for table in manifest.tables.values())
-        remarks = ["current"] if release_id == pointer.release_id else []
-        if release_id in denied:
-            remarks.append(f"rolled back from: {denied[release_id].reason}")
-        if release_id == pointer.stable:
-            remarks.append("stable")
-        if not manifest.complete:
-            remarks.append(f"partial: {limits_in_words(manifest.limits)}")
-        yield (f"{release_id}  {rows:>11,} rows  {size:>15,} bytes  {'; '.join(remarks)}")
-    for release_id in history.missing:
-        yield (f"{release_id}  its manifest is missing: restore it from a backup")
-    for release_id in history.uncertain:
-        yield (f"{release_id}  whether it was ever current is unknown without that")
 
 
 def public_lines(manifest: Manifest, known: Releases) -> Iterator[str]:
