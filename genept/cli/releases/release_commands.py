@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from genept.cli.releases.garbage_commands import gc
+from genept.cli.releases.page_commands import pages
 from genept.cli.releases.release_lines import (
     after_public_takedown,
     cited_address,
@@ -23,7 +24,7 @@ from genept.cli.run_report import (
     this_user,
     waiting_changes,
 )
-from genept.client import ALIASES, Snippets, open_releases
+from genept.client import ALIASES, Snippets, limits_in_words, open_releases
 from genept.common import Settings, StoreError, visible
 from genept.release import (
     Releases,
@@ -75,15 +76,19 @@ def show(release: ReleaseId = "latest") -> None:
         "schema version": manifest.schema_version or "none",
         "platform": manifest.platform_version,
         "previous": manifest.previous or "none",
-        "partial": "" if manifest.complete else manifest.limits,
+        "partial": "" if manifest.complete else limits_in_words(manifest.limits),
         "left out": manifest.left_out and f"{', '.join(manifest.left_out)} (licence)",
     }
     for name, fact in facts.items():
         if fact:
             answer.print(f"{name:<14} {fact}", markup=False)
     answer.print(table_of_tables(manifest))
-    for path in sorted(path for path in manifest.audit if path.endswith("index.html")):
-        answer.print(known.address(manifest.release_id, f"audit/{path}"))
+    if manifest.audit:
+        answer.print(
+            f"{len(manifest.audit)} pages, below audit/: `genept release pages "
+            f"{manifest.release_id}` copies them for a browser",
+            markup=False,
+        )
     answer.print(known.address(manifest.release_id, "manifest.json"))
     for code in code_to_paste(Snippets(known.files, manifest)):
         typer.echo(f"\n{code}")
@@ -253,3 +258,4 @@ def approve(
 
 
 release.command()(gc)
+release.command()(pages)
