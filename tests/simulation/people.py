@@ -55,6 +55,8 @@ def _is_claimed(error: StoreError) -> bool:
 
 CANNOT_GO_BACK = (
     "is not an earlier release",
+    "is the only release",
+    "there is no earlier release",
     "has the content of",
     "is not denied",
     "garbage collection is deleting",
