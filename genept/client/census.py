@@ -138,13 +138,13 @@ class Census:
             _block(measured.X["raw"], part["soma_joinid"].to_numpy(), ids)
             for part in cells.iter_slices(AT_ONCE)
         ]
-        obs = cells.with_columns(pl.col(pl.Categorical).cast(pl.String))
-        described = {name: obs[name].to_list() for name in obs.columns if name != "soma_joinid"}
         data = anndata.AnnData(sp.vstack(blocks, format="csr"))
         data.obs_names = [f"census-{id_}" for id_ in cells["soma_joinid"]]
         data.var_names = genes["feature_id"].to_list()
-        for name, values in described.items():
-            data.obs[name] = values
+        for column in cells.drop("soma_joinid").with_columns(
+            pl.col(pl.Categorical).cast(pl.String)
+        ):
+            data.obs[column.name] = column.to_list()
         for name in set(genes.columns) & {"feature_name", "feature_length"}:
             data.var[name] = genes[name].to_list()
         data.uns["census"] = {

@@ -135,8 +135,7 @@ def opening_statements(code: Snippets) -> str:
         "USE_SSL": None if access.is_encrypted else "false",
     }
     given = "".join(f", {name} '{value}'" for name, value in options.items() if value)
-    catalog = files.store.uri(shared_catalog_key(files.folder.removesuffix("/releases")))
-    (text,) = code.filled("opening", catalog=catalog, options=given).values()
+    (text,) = code.filled("opening", catalog=_shared_catalog(files), options=given).values()
     return text.strip()
 
 
@@ -154,13 +153,17 @@ def opening_script(files: ReleasedFiles) -> str:
         Statements of SQL, a line each: extensions out of their packages where these are installed,
         the secret with the keys of this installation, the catalogue of all releases.
     """
-    catalog = files.store.uri(shared_catalog_key(files.folder.removesuffix("/releases")))
     statements = [
         *loading_statements("httpfs", "ducklake"),
         duckdb_secret(files.store.access),
-        f"ATTACH {sql_text(f'ducklake:{catalog}')} AS genept (READ_ONLY)",
+        f"ATTACH {sql_text(f'ducklake:{_shared_catalog(files)}')} AS genept (READ_ONLY)",
     ]
     return "".join(f"{statement.rstrip(';')};\n" for statement in statements)
+
+
+def _shared_catalog(files: ReleasedFiles) -> str:
+    """Address of the catalogue over all releases."""
+    return files.store.uri(shared_catalog_key(files.folder.removesuffix("/releases")))
 
 
 def sql_questions(code: Snippets) -> dict[str, str]:

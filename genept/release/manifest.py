@@ -223,6 +223,16 @@ class Denied(Document):
     denied_at: str
     lifted_at: str | None = None
 
+    @classmethod
+    def of(cls, manifest: Manifest, reason: str, moment: str) -> Denied:
+        """The entry of a release that is taken back at a moment."""
+        return cls(
+            release_id=manifest.release_id,
+            data_version=manifest.data_version,
+            reason=reason,
+            denied_at=moment,
+        )
+
 
 class Pointer(Document):
     """`current.json`: the current release, and the one that is marked as `stable`, if any.

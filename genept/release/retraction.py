@@ -152,12 +152,7 @@ def _last_that_stays(releases: Releases, public: Releases, pointer: Pointer) -> 
 def _denying(pointer: Pointer, manifest: Manifest, reason: str) -> Pointer:
     """The pointer with a release on its deny list; the current release stays."""
     moment = datetime.now(UTC).isoformat(timespec="seconds")
-    entry = Denied(
-        release_id=manifest.release_id,
-        data_version=manifest.data_version,
-        reason=reason,
-        denied_at=moment,
-    )
+    entry = Denied.of(manifest, reason, moment)
     kept = [other for other in pointer.denied if other.release_id != manifest.release_id]
     update = {
         "seq": pointer.seq + 1,

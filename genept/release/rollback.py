@@ -139,15 +139,8 @@ def roll_back(
     except MissingObjectError:
         raise ReleaseRefusedError(f"{release_id} is damaged: its manifest is gone") from None
     again = {manifest.release_id for manifest in bad}
-    newly = [
-        Denied(
-            release_id=manifest.release_id,
-            data_version=manifest.data_version,
-            reason=reason,
-            denied_at=now.isoformat(timespec="seconds"),
-        )
-        for manifest in bad
-    ]
+    moment = now.isoformat(timespec="seconds")
+    newly = [Denied.of(manifest, reason, moment) for manifest in bad]
     before = [entry for entry in pointer.denied if entry.release_id not in again]
     stable = None if pointer.stable in again else pointer.stable
     replacement = releases.following(pointer, target, sha256, now).model_copy(
