@@ -102,6 +102,8 @@ def connect(
             read_timeout=read_timeout,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
             max_pool_connections=CONNECTIONS,
+            # The default is composed anew for every request, in a tenth of its time.
+            user_agent="genept-platform",
             # A proxy from the environment cannot reach the loopback of this machine.
             proxies={} if is_here else None,
         ),
