@@ -7,17 +7,17 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.metadata import Distribution, PackageMetadata, distributions
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid5
 
-from cyclonedx.contrib.license.factories import LicenseFactory
-from cyclonedx.model.bom import Bom
-from cyclonedx.model.component import Component, ComponentType
-from cyclonedx.model.license import License
-from cyclonedx.output.json import JsonV1Dot6
-from packageurl import PackageURL
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+
+if TYPE_CHECKING:
+    from cyclonedx.model.component import Component
+    from cyclonedx.model.license import License
+
+# cyclonedx is imported where a document is made: it parses the SPDX licences, a fifth of a second.
 
 PLATFORM: Final = "genept-platform"
 
@@ -56,6 +56,9 @@ def _bill_of_installed() -> bytes:
 
 
 def _bill_of(packages: Iterable[Distribution]) -> bytes:
+    from cyclonedx.model.bom import Bom
+    from cyclonedx.output.json import JsonV1Dot6
+
     installed: dict[str, PackageMetadata] = {}
     for distribution in packages:
         metadata = distribution.metadata  # each access parses it again
@@ -77,6 +80,9 @@ def _bill_of(packages: Iterable[Distribution]) -> bytes:
 
 
 def _component(name: str, installed: PackageMetadata) -> Component:
+    from cyclonedx.model.component import Component, ComponentType
+    from packageurl import PackageURL
+
     purl = PackageURL("pypi", name=name, version=installed["Version"])
     licence = _licence(installed)
     return Component(
@@ -91,6 +97,8 @@ def _component(name: str, installed: PackageMetadata) -> Component:
 
 def _licence(installed: PackageMetadata) -> License | None:
     """The licence that a package states: SPDX expression, name or classifier, in this order."""
+    from cyclonedx.contrib.license.factories import LicenseFactory
+
     stated = [*installed.get_all("License-Expression", ()), *installed.get_all("License", ())]
     stated += [
         classifier.rpartition(" :: ")[2]
