@@ -29,6 +29,7 @@ from genept.client.searching.profile_generation import BY_GENES, BY_TYPES, gener
 from genept.client.searching.released_expression import ReleasedExpression
 from genept.client.searching.search import Among, SpaceSearch
 from genept.common.errors import SourceError, StoreError
+from genept.common.settings import Settings
 from genept.datasources.formats import H5adOptions
 from genept.datasources.readers.hdf5.h5ad import read_h5ad
 from genept.embeddings.text_readings.similarities import unit_rows_of
@@ -47,28 +48,38 @@ def embed(texts: list[str]) -> np.ndarray:
     ]).astype(np.float32)  # fmt: skip
 
 
-def searched(
-    object_store: ObjectStore, folder: Path, monkeypatch: pytest.MonkeyPatch, *, labelled: bool
-) -> SpaceSearch:
-    settings = publish_labelled(object_store, folder, labelled=labelled)
-    search = SpaceSearch(Platform(settings), SPACE)
+@pytest.fixture(scope="module")
+def published(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The release, which the tests only read, each with a state folder of its own."""
+    return publish_labelled(object_store, tmp_path_factory.mktemp("labelled"))
+
+
+@pytest.fixture(scope="module")
+def published_unlabelled(
+    object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
+    folder = tmp_path_factory.mktemp("unlabelled")
+    return publish_labelled(object_store, folder, labelled=False)
+
+
+def searched(settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch) -> SpaceSearch:
+    own = settings.model_copy(update={"state_dir": folder})
+    search = SpaceSearch(Platform(own), SPACE)
     monkeypatch.setitem(vars(search), "_embedder", embed)
     monkeypatch.setitem(vars(search.platform), "ontology", {})
     return search
 
 
 @pytest.fixture
-def search(
-    object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> SpaceSearch:
-    return searched(object_store, tmp_path, monkeypatch, labelled=True)
+def search(published: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SpaceSearch:
+    return searched(published, tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def unlabelled(
-    object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    published_unlabelled: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> SpaceSearch:
-    return searched(object_store, tmp_path, monkeypatch, labelled=False)
+    return searched(published_unlabelled, tmp_path / "unlabelled", monkeypatch)
 
 
 def types_of(hits: pl.DataFrame) -> set[str]:

@@ -56,9 +56,11 @@ def releases(settings: Settings) -> Releases:
     return open_releases(settings, role="publisher")
 
 
-@pytest.fixture
-def lake(settings: Settings) -> Lake:
-    return open_releases(settings, role="writer").lake
+@pytest.fixture(scope="module")
+def lake(store: EmbeddedStore) -> Lake:
+    """One lake for all tests: each publishes from it a product of its own."""
+    made = Settings(state_dir=store.folder.parent, product=f"t-{secrets.token_hex(4)}")
+    return open_releases(made, role="writer").lake
 
 
 @pytest.fixture
