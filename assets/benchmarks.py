@@ -26,7 +26,7 @@ LABELS = ("gene_properties", "gene_pairs")
 RESULTS = ("benchmark_results", "benchmark_comparisons", "benchmark_confusions")
 PROGRAMS = ("gene_programs", "program_terms", "program_activity")
 _READ = (*EVALUATION_INPUTS, "cell_embeddings", "gene_embeddings", "gene_properties")
-_SCORED = (*_READ, "gene_pairs", "gene_descriptions")
+_SCORED = (*_READ, "gene_pairs", "gene_descriptions", "gene_names")
 
 
 @dg.multi_asset(outs=declared_outs(LABELS), deps=[source_key(source) for source in LABEL_ARCHIVES])
@@ -54,13 +54,14 @@ SCORES = dg.AssetKey("collection_scores")
     pool=MEMORY,
 )
 def collection_scores(
-    context: Context, platform: PlatformResource, **tables: PartitionTables
+    context: Context, platform: PlatformResource, gene_names: StoredTable, **parts: PartitionTables
 ) -> PartitionResult:
     """Score the cells of one collection; of bulk samples, models are scored instead."""
     (collection,) = platform.catalogue.chosen([context.partition_key])
-    of = platform.collection_tables(dict(chain(*(given.items() for given in tables.values()))))
-    parts, unscored = library.score_collection(of, collection, advance=context.log.info)
-    return partition_result(platform.lake, parts, **unscored)
+    read = chain(*(given.items() for given in parts.values()))
+    of = platform.collection_tables(dict(read, gene_names=gene_names))
+    scores, unscored = library.score_collection(of, collection, advance=context.log.info)
+    return partition_result(platform.lake, scores, **unscored)
 
 
 @dg.multi_asset(outs=declared_outs(RESULTS), ins=inputs(*_SCORED), pool=MEMORY)

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "models": "result", "collections": "collections.collections", "perturbations": "screen",
     "predict": "predict", "release": "releases.release", "chat": "chat",
     "export": "lookup", "games": "games", "profiles": "profile", "describe": "describe",
+    "annotate": "describe",
 }  # fmt: skip
 """Module of each command, or group of commands; it has the name of the command there."""
 

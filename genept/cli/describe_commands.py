@@ -1,4 +1,4 @@
-"""`genept describe cells|samples`: what the observations of a collection are, in words.
+"""`genept describe cells|samples`, `genept annotate`: what observations are, in words.
 
 How descriptions are made is in docs/text_and_expression.md.
 """
@@ -14,8 +14,15 @@ import typer
 from rich.markup import escape
 
 from genept.cli.output_files import TABLES, writable, write_table
-from genept.client import LATEST, ReleasedDescriptions
-from genept.common import StoreError, console, open_console, plain_table, visible
+from genept.client import (
+    LATEST,
+    Platform,
+    ReleasedDescriptions,
+    SpaceSearch,
+    TextAnnotation,
+    annotate_by_text,
+)
+from genept.common import Settings, StoreError, console, open_console, plain_table, visible
 
 describe = typer.Typer(
     no_args_is_help=True, help="Cells and samples in words: what they are by their expression."
@@ -136,3 +143,91 @@ def _evidence(rows: pl.DataFrame) -> object:
         for row in rows.filter(kind=kind).sort("rank").iter_rows(named=True)
     )
     return plain_table("kind", "name", "id", "effect (SD)", "q", "genes", rows=shown)
+
+
+def annotate(
+    collection: OfCollection,
+    label: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="What observations may be: names, ids of ontology terms, or texts such as "
+            "'CD14-positive monocyte'."
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="File of labels, one per line.", exists=True, dir_okay=False)
+    ] = None,
+    space: Annotated[str | None, typer.Option(help="A space of texts of the release.")] = None,
+    release: OfRelease = LATEST,
+    as_json: AsJson = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a row per observation to this file (.parquet or .csv): its label, and the "
+            "probability of each.",
+            callback=writable(*TABLES),
+        ),
+    ] = None,
+) -> None:
+    """Annotate cells or samples with labels that you name, by their texts: no example is needed.
+
+    An observation that is like none of them gets no label. Labels are compared with each other, so
+    name all that may occur.
+    """
+    named = [*(label or []), *(_lines(labels) if labels else [])]
+    with console.status(f"annotating {collection}"):
+        search = SpaceSearch(Platform(Settings()), space, release=release)
+        annotation = annotate_by_text(search, collection, named)
+    if out is not None:
+        likely = annotation.probabilities.rename({name: f"p({name})" for name in named})
+        write_table(annotation.rows.join(likely, on="observation_id", validate="1:1"), out)
+    if as_json:
+        for row in annotation.rows.iter_rows(named=True):
+            typer.echo(json.dumps(row))
+        return
+    _print_annotation(annotation)
+    if out is not None:
+        console.print(f"{annotation.rows.height:,} rows are in {out}", markup=False)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise StoreError(f"{path}: not UTF-8 text; save it as UTF-8, one label per line") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _print_annotation(annotation: TextAnnotation) -> None:
+    nearest = dict(annotation.rows["nearest"].value_counts().iter_rows())
+    rows = (
+        (
+            escape(visible(row["label"])),
+            f"{row['observations']:,}",
+            f"{nearest.get(row['label'], 0):,}",
+            escape(visible(", ".join(_read_by(row)))),
+            f"{escape(visible(row['published']))} {row['published_share']:.0%}"
+            if row["published"] else "",
+        )
+        for row in annotation.evidence.iter_rows(named=True)
+    )  # fmt: skip
+    columns = ("label", "sure", "nearest", "read by", "published label of most")
+    answer.print(plain_table(*columns, rows=rows), soft_wrap=False)
+    none = annotation.rows["label"].null_count()
+    answer.print(f"none of these, or not sure: {none:,} of {annotation.rows.height:,}")
+    about = annotation.about
+    answer.print(
+        f"[dim]By the texts of the labels alone, {escape(about['collection'])} in "
+        f"{escape(about['space'])}, release {about['release']}: a first annotation, to be checked "
+        "by the genes. + and - are markers that the texts name.[/]"
+    )
+    if about["kind"] == "bulk":
+        answer.print(
+            "[yellow]Of bulk samples such answers are often wrong, and the probabilities too high "
+            "(docs/text_and_expression.md).[/]"
+        )
+
+
+def _read_by(row: dict[str, list[str]]) -> list[str]:
+    signs = (("+", row["expressed"]), ("-", row["not_expressed"]))
+    return [*(sign + gene for sign, genes in signs for gene in genes), *row["genes"]]

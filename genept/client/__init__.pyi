@@ -54,7 +54,9 @@ from .searching import TABLE_OF as TABLE_OF
 from .searching import Among as Among
 from .searching import SearchHits as SearchHits
 from .searching import SpaceSearch as SpaceSearch
+from .searching import TextAnnotation as TextAnnotation
 from .searching import TextProfile as TextProfile
+from .searching import annotate_by_text as annotate_by_text
 from .searching import generate_for_text as generate_for_text
 from .statement_writing import RemoteModels as RemoteModels
 from .statement_writing import batches_under_way as batches_under_way

@@ -137,15 +137,18 @@ def test_controls_keep_what_is_not_dealt():
     rng = np.random.default_rng(0)
     similarity = rng.normal(size=(20, 3))
     similarity[4] = np.nan
-    texts = TypeTexts(np.eye(3), similarity)
+    markers = rng.normal(size=(20, 3))
+    texts = TypeTexts(np.eye(3), similarity, markers)
     for control in (texts.shuffled(rng), texts.random(rng)):
         assert np.isnan(control.similarity[4]).all()
         assert np.isfinite(np.delete(control.similarity, 4, axis=0)).all()
+        np.testing.assert_array_equal(control.markers, markers)
     shuffled = np.sort(texts.shuffled(rng).similarity, axis=0)
     np.testing.assert_array_equal(shuffled, np.sort(similarity, axis=0))
     dealt = texts.dealt(np.array([1, 2, 0]))
     np.testing.assert_array_equal(dealt.vectors, np.eye(3)[[1, 2, 0]])
     np.testing.assert_array_equal(dealt.similarity, similarity[:, [1, 2, 0]])
+    np.testing.assert_array_equal(dealt.markers, markers[:, [1, 2, 0]])
 
 
 def test_rare_types_and_too_few_types_are_left_alone(planted):

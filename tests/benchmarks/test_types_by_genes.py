@@ -3,12 +3,14 @@
 import numpy as np
 import polars as pl
 import pytest
+from declared_rows import declared_frame
 from planted import MINILM, RANDOM, a_collection, ingest_parsed, numbered_reference, parsed_of
 from planted import embedded as random_vectors
 
 from genept.benchmarks.cells.types_by_genes import (
     DECIDING,
     LINEAGE,
+    MARKERS_ALONE,
     TextInputs,
     reading_rows,
 )
@@ -20,6 +22,7 @@ from genept.embeddings.expression import axis_genes, embedding_matrix, expressio
 from genept.embeddings.known_vectors import KnownVectors
 from genept.embeddings.representations import ObservationViews
 from genept.schema.tables import TABLES
+from genept.storage.provenance import NewPart, Origin
 
 N_CELLS, N_GENES = 240, 90
 REFERENCE = numbered_reference(N_GENES)
@@ -90,6 +93,39 @@ def test_planted_types_are_found_and_controls_are_not(planted):
     assert set(lower_ends) == set(by_name) - {name}
     assert lower_ends[RANDOM_CONTROL] > 0
     assert lower_ends[f"{MINILM.id}@shuffled:genes"] > 0
+
+
+def test_markers_that_texts_name_are_scored_with_the_vectors_and_alone(planted):
+    lake, views, axis, vectors = planted
+    own = texts_of(lake, axis, vectors)
+    names = REFERENCE["symbol"].to_list()
+    # Genes of the second type, by which its definition tells it from the others.
+    said = f"T cell: A cell that is {names[1]}-positive, {names[4]}-positive, {names[7]}-positive."
+    ontology = ONTOLOGY | {"CL:3": OntologyTerm("T cell", said.partition(": ")[2], (), {"CL:1": 1})}
+    index = pl.DataFrame(
+        {"name": names, "outcome": "exact", "ensembl_gene_id": REFERENCE["ensembl_gene_id"]}
+    ).with_columns(candidates=pl.lit([], pl.List(pl.String)))
+    stored = lake.build(
+        "names", Origin(code=()), lambda: [NewPart("gene_names", named_rows(index))]
+    )
+
+    def embed(texts):
+        return own([text.partition(":")[0] for text in texts])
+
+    of = TextInputs({MINILM: vectors}, lambda _: embed, ontology, "1", stored[0])
+    assert of.inputs["names"] == stored[0].sha256
+    rows, apart = reading_rows(lake, views, axis, "counts", of, seed=0)
+    by_name = {row["representation"]: row["value"] for row in rows if row["metric"] == DECIDING}
+    name = f"{MINILM.id}:genes"
+    assert MARKERS_ALONE in by_name
+    assert 1 / 3 < by_name[MARKERS_ALONE] < by_name[name]
+    assert MARKERS_ALONE in apart["other"].to_list()
+
+
+def named_rows(index):
+    """Rows of table `gene_names`."""
+    declared = declared_frame(TABLES["gene_names"], index.height)
+    return declared.with_columns(index.get_columns()).sort("name").to_arrow()
 
 
 def test_without_a_model_there_is_nothing(planted):

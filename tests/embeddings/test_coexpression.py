@@ -98,6 +98,7 @@ def test_cells_that_a_space_is_made_of_are_not_scored_in_it(monkeypatch) -> None
     parts = CollectionParts(None, None, (), dict.fromkeys(spaces, ()))
     of = SimpleNamespace(
         lake=None,
+        tables={"gene_names": SimpleNamespace(part=lambda: None)},
         parts=lambda _: parts,
         with_further=lambda parts, _: (parts, {"x": "why"}),
         embed_names=lambda _: None,

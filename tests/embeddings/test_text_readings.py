@@ -5,6 +5,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from genept.datasources.gene_ontology import OntologyTerm
+from genept.embeddings.text_readings import readings
 from genept.embeddings.text_readings.label_meanings import (
     MOST_TEXTS,
     LabelQuery,
@@ -117,3 +118,24 @@ def test_a_relative_is_nearer_than_a_stranger() -> None:
     np.testing.assert_allclose(np.diag(alike), 1)
     assert alike[0, 2] == pytest.approx(2 / 3)
     assert alike[0, 2] > alike[0, 1] > alike[0, 3] > alike[0, 4] == 0
+
+
+def test_of_many_observations_some_are_drawn_and_the_others_placed(monkeypatch) -> None:
+    counts, types, vectors, queries = planted(n=600)
+    similar = text_similarity(vectors, queries)
+    whole = read_observations(structure_of(counts, "counts"), similar)
+    monkeypatch.setattr(readings, "MOST_DECOMPOSED", 200)
+    monkeypatch.setattr(readings, "PLACED_AT_ONCE", 64)
+    structure = structure_of(counts, "counts")
+    assert structure.scores.shape == (600, readings.COMPONENTS)
+    some = read_observations(structure, similar)
+    assert (some.best == types).mean() > 0.85
+    assert (some.best == whole.best).mean() > 0.85
+    again = structure_of(counts, "counts")
+    np.testing.assert_array_equal(structure.scores, again.scores)
+
+
+def test_a_label_may_be_the_id_of_a_term() -> None:
+    (query,) = label_queries("mine", ["CL:3"], ONTOLOGY)
+    assert query == LabelQuery("CL:3", "B cell", ("CL:3",))
+    assert label_queries("mine", ["CL:3"])[0].terms == ()

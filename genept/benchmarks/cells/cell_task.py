@@ -111,6 +111,7 @@ _CODE: Final = (
     "genept.embeddings.text_readings.readings",
     "genept.embeddings.text_readings.similarities",
     "genept.embeddings.text_readings.text_maps",
+    "genept.embeddings.text_readings.text_markers",
     "genept.embeddings.text_readings.type_profiles",
     "genept.schema.tables",
 )

@@ -53,7 +53,7 @@ def score_collection(
     }
     texts = TextInputs(
         {space: of.gene_vectors[space.id] for space in parts.embeddings if space.is_text},
-        of.embed_names, of.ontology(), of.ontology_version,
+        of.embed_names, of.ontology(), of.ontology_version, of.tables["gene_names"].part(),
     )  # fmt: skip
     scored = score_cells(
         *(of.lake, collection.id, collection.unit, parts),

@@ -19,7 +19,12 @@ from genept.benchmarks.cells.left_out_types import Labelled, TypeTexts, score_of
 from genept.benchmarks.cells.types_by_genes import DRAWS, GeneTexts, TextInputs
 from genept.benchmarks.resampling import Resampled, paired_differences
 from genept.embeddings import ObservationViews, axis_genes
-from genept.embeddings.text_readings import gene_centre, label_queries, text_vectors
+from genept.embeddings.text_readings import (
+    gene_centre,
+    label_queries,
+    marker_matrix,
+    text_vectors,
+)
 from genept.storage import Lake, Part
 from genept.text import Space
 
@@ -69,10 +74,14 @@ def left_out_rows(
     queries = label_queries(axis.partition[0], cells.types, of.ontology)
     rows: list[dict[str, Any]] = []
     frames: dict[str, list[pl.DataFrame]] = {LEFT_OUT: [], GENERATED: []}
+    phrasings = [query.texts(of.ontology) for query in queries]
+    alone = [[query.words] for query in queries]
+    ids_of = of.marker_ids(lake)
+    markers, in_words = (marker_matrix(each, genes, ids_of) for each in (phrasings, alone))
     for space, embed in usable.items():
         read = GeneTexts.read(lake, of.vectors[space], genes)
-        texts = _type_texts(read, [embed(query.texts(of.ontology)) for query in queries])
-        words = _type_texts(read, [embed([query.words]) for query in queries])
+        texts = _type_texts(read, [embed(each) for each in phrasings], markers)
+        words = _type_texts(read, [embed(each) for each in alone], in_words)
         name, asked = f"{space.id}:genes", _asked(space, texts, words, seed)
         for task, model, metric, resampled in _scored(cells, name, asked, seed):
             n = len(cells.codes) if task == LEFT_OUT else len(cells.types)
@@ -90,9 +99,9 @@ def left_out_rows(
     return rows, {task: pl.concat(each) for task, each in frames.items()}
 
 
-def _type_texts(read: GeneTexts, phrasings: Texts) -> TypeTexts:
+def _type_texts(read: GeneTexts, phrasings: Texts, markers: Floats) -> TypeTexts:
     vectors = text_vectors(gene_centre(read.matrix), phrasings)
-    return TypeTexts(vectors, read.similarity(list(phrasings)))
+    return TypeTexts(vectors, read.similarity(list(phrasings)), markers)
 
 
 def _asked(

@@ -45,25 +45,29 @@ class TypeTexts:
         Types × dimensions.
     similarity
         Genes × types.
+    markers
+        Genes × types: what the texts say to be expressed or not.
     """
 
     vectors: Floats
     similarity: Floats
+    markers: Floats
 
     def dealt(self, order: NDArray[np.intp]) -> TypeTexts:
         """Each type with the text of another."""
-        return TypeTexts(self.vectors[order], self.similarity[:, order])
+        return TypeTexts(self.vectors[order], self.similarity[:, order], self.markers[:, order])
 
     def shuffled(self, rng: np.random.Generator) -> TypeTexts:
         """Each gene with the description of another."""
-        return TypeTexts(self.vectors, dealt_genes(self.similarity, rng))
+        return replace(self, similarity=dealt_genes(self.similarity, rng))
 
     def random(self, rng: np.random.Generator) -> TypeTexts:
         """Random vectors in place of texts and of genes."""
         vectors = rng.standard_normal(self.vectors.shape)
         drawn = rng.standard_normal(self.similarity.shape)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return TypeTexts(vectors / lengths, np.where(np.isfinite(self.similarity), drawn, np.nan))
+        similarity = np.where(np.isfinite(self.similarity), drawn, np.nan)
+        return replace(self, vectors=vectors / lengths, similarity=similarity)
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ class Labelled:
 
     def by_genes(self, texts: TypeTexts) -> Floats:
         """Reciprocal ranks through genes: no label is used."""
-        return self.ranks(read_observations(self.structure, texts.similarity).scores)
+        return self.ranks(read_observations(self.structure, texts.similarity, texts.markers).scores)
 
     def by_map(self, texts: TypeTexts) -> Floats:
         """Reciprocal ranks by maps, each fitted without the type that it is asked for."""

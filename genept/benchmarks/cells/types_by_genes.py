@@ -1,7 +1,8 @@
 """Types of cells through the genes that their texts speak of, beside controls; no label is seen.
 
 What is read is in `genept.embeddings.text_readings`. Controls of each space: texts of genes dealt
-to other genes, the words of a type without its definition and synonyms, and random vectors.
+to other genes, the words of a type without its definition and synonyms, and random vectors; each
+with the markers that the texts name, which are scored alone, too.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ from genept.benchmarks.cells.zero_shot import FEWEST_TYPES, ZERO_SHOT
 from genept.benchmarks.resampling import Resampled, paired_differences, resampled_labels
 from genept.embeddings import EmbedNames, ObservationViews, axis_genes, embedding_matrix
 from genept.embeddings.text_readings import (
+    MarkerIds,
     Ontology,
+    ids_of_names,
     label_queries,
+    marker_matrix,
     read_observations,
     similarity_matrix,
     similarity_on_axis,
@@ -35,6 +39,9 @@ LINEAGE: Final = "macro_ontology_similarity"
 """Mean over types of what the answer has in common with the type in the ontology."""
 
 RANDOM: Final = "random-vectors:genes"
+MARKERS_ALONE: Final = "markers-alone:genes"
+"""No vector: the genes that the texts name, and no others."""
+
 DRAWS: Final = 3
 """Draws of shuffled genes and of random vectors, of which the mean is shown."""
 
@@ -56,18 +63,26 @@ class TextInputs:
         Terms by id; empty: only the words of types are read.
     version
         Changes with the ontology.
+    names
+        Part of table `gene_names`, by which the markers of texts are found; None: none are.
     """
 
     vectors: Mapping[Space, Part]
     embed_names: EmbedNames
     ontology: Ontology
     version: str
+    names: Part | None = None
 
     @property
     def inputs(self) -> dict[str, str]:
         """Content hashes, for the origin of scores."""
         hashes = {f"genes of {space.id}": part.sha256 for space, part in self.vectors.items()}
-        return hashes | {"ontology": self.version}
+        hashes |= {"ontology": self.version}
+        return hashes | ({"names": self.names.sha256} if self.names else {})
+
+    def marker_ids(self, lake: Lake) -> MarkerIds:
+        """Finds the genes of names."""
+        return ids_of_names(lake.read(self.names)) if self.names else lambda _: {}
 
     def models(self) -> dict[Space, Embed]:
         """The model of each space that has one on this machine."""
@@ -110,6 +125,9 @@ def reading_rows(
     queries = label_queries(axis.partition[0], types, of.ontology)
     units = units_of(views)
     lineage = similarity_matrix(queries, of.ontology)
+    ids_of = of.marker_ids(lake)
+    named = marker_matrix([query.texts(of.ontology) for query in queries], genes, ids_of)
+    in_words = marker_matrix([[query.words] for query in queries], genes, ids_of)
     rows: list[dict[str, Any]] = []
     deciding: dict[str, Resampled] = {}
     pairs: list[tuple[str, str]] = []
@@ -126,10 +144,13 @@ def reading_rows(
             plain: [vectors.similarity(words)],
             RANDOM: _random(similar, seed),
         }
+        if named.any():
+            read[MARKERS_ALONE] = [np.full(similar.shape, np.nan)]
         for shown, similarities in read.items():
             if shown in deciding:
                 continue
-            answers = [read_observations(structure, each).best for each in similarities]
+            markers = in_words if shown == plain else named
+            answers = [read_observations(structure, each, markers).best for each in similarities]
             scored = _scored(truth, types, answers, units, seed)
             deciding[shown] = scored[DECIDING]
             scored[LINEAGE] = _lineage(truth, types, answers, lineage)
@@ -139,7 +160,7 @@ def reading_rows(
                 of_row | {"metric": metric} | asdict(each.score(len(truth)))
                 for metric, each in scored.items()
             ]
-        pairs += [(name, control) for control in (shuffled, plain, RANDOM)]
+        pairs += [(name, control) for control in read if control != name]
     differences = paired_differences(deciding, pairs)
     return rows, differences.with_columns(
         metric=pl.lit(DECIDING), model=pl.lit(MODEL), split=pl.lit("all-cells")

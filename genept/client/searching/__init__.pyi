@@ -10,3 +10,5 @@ from .search import TABLE_OF as TABLE_OF
 from .search import Among as Among
 from .search import SearchHits as SearchHits
 from .search import SpaceSearch as SpaceSearch
+from .text_annotation import TextAnnotation as TextAnnotation
+from .text_annotation import annotate_by_text as annotate_by_text

@@ -50,6 +50,10 @@ from .text_maps import HEADS as HEADS
 from .text_maps import Head as Head
 from .text_maps import TextMap as TextMap
 from .text_maps import fit_text_map as fit_text_map
+from .text_markers import MarkerIds as MarkerIds
+from .text_markers import ids_of_names as ids_of_names
+from .text_markers import marker_matrix as marker_matrix
+from .text_markers import markers_in as markers_in
 from .type_profiles import FEWEST_PROFILES as FEWEST_PROFILES
 from .type_profiles import GeneScale as GeneScale
 from .type_profiles import TypeProfiles as TypeProfiles

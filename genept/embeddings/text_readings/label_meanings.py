@@ -75,7 +75,7 @@ def label_queries(
     collection
         Id of the collection.
     labels
-        Published labels.
+        Published labels, or ids of terms.
     ontology
         A label that is not declared means the term whose name or synonym it is.
 
@@ -90,6 +90,9 @@ def label_queries(
     for label in labels:
         if label in declared and declared[label].words:
             queries.append(LabelQuery(label, declared[label].words, declared[label].terms))
+            continue
+        if ontology and label in ontology:
+            queries.append(LabelQuery(label, ontology[label].name, (label,)))
             continue
         words = words_of(label)
         term = by_name.get(words.lower()) or by_name.get(words.lower().removesuffix("s"))
