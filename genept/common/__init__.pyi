@@ -1,5 +1,6 @@
 """What is meant to be used from outside this package."""
 
+from .addresses import is_loopback as is_loopback
 from .data_rows import rows_text as rows_text
 from .display import NO_SCRIPTS as NO_SCRIPTS
 from .display import console as console

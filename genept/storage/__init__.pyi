@@ -43,7 +43,6 @@ from .registrations import declare as declare
 from .registrations import get_table as get_table
 from .registrations import put_table as put_table
 from .requests import ObjectInfo as ObjectInfo
-from .requests import is_loopback as is_loopback
 from .shard_cache import Note as Note
 from .shard_cache import ShardCache as ShardCache
 from .shard_cache import notes_below as notes_below

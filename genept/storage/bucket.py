@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, Self, get_args
 from urllib.parse import urlsplit
@@ -48,15 +48,12 @@ class Access:
     unsigned: bool = False
 
     def session(self) -> boto3.Session:
-        """Return the boto3 session that signs with these credentials."""
-        import boto3  # a third of the import time of `genept.client`
+        """Return the boto3 session that signs with these credentials, made once for the same keys.
 
-        return boto3.Session(
-            botocore_session=requests.new_session(),
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            region_name=self.region,
-        )
+        Without keys, boto3 looks for them anew each time.
+        """
+        keys = self.access_key, self.secret_key, self.region
+        return _session(*keys) if self.access_key else _session.__wrapped__(*keys)
 
     def storage_options(self) -> dict[str, str]:
         """Return the `storage_options` argument of polars' readers and writers."""
@@ -97,6 +94,13 @@ class Access:
     def is_encrypted(self) -> bool:
         """Whether requests go over TLS."""
         return self.endpoint_url is None or urlsplit(self.endpoint_url).scheme == "https"
+
+
+@cache
+def _session(access_key: str | None, secret_key: str | None, region: str) -> boto3.Session:
+    import boto3  # a third of the import time of `genept.client`
+
+    return boto3.Session(access_key, secret_key, None, region, requests.new_session())
 
 
 class Bucket:

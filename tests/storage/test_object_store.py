@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pyarrow.dataset
 import pytest
 from botocore.loaders import JSONFileLoader
+from botocore.utils import parse_timestamp
 from fault_proxy import FaultProxy, fault_proxy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +25,7 @@ from genept.storage.connect import open_store
 from genept.storage.duckdb_files import duckdb_connection, duckdb_secret
 from genept.storage.embedded_store import EmbeddedStore
 from genept.storage.object_store import ObjectStore
-from genept.storage.requests import check_key
+from genept.storage.requests import check_key, moment
 
 
 @pytest.fixture
@@ -504,3 +505,21 @@ def test_descriptions_of_services_are_read_once_however_many_clients_there_are(
         with reached_at(object_store.access.endpoint_url, object_store) as store:
             assert store.client is not object_store.client
     assert not read, "the session's own client has read them"
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        *("2026-11-30T14:29:59.123Z", "2026-11-30T14:29:59Z", "2026-02-30T14:29:59Z"),
+        *("Mon, 30 Nov 2026 14:29:59 GMT", "Mon, 30 Nov 2026 GMT", "2026-11-30T14:29:59+01:00"),
+        *("1700000000", "20261130", "yesterday", "Z"),
+    ],
+)
+def test_times_are_read_as_botocore_reads_them(stated: str) -> None:
+    def read(parse: Callable[[str], datetime]) -> datetime | str:
+        try:
+            return parse(stated)
+        except ValueError:
+            return "invalid"
+
+    assert read(moment) == read(parse_timestamp)

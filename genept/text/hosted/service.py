@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from genept.storage import is_loopback
+from genept.common import is_loopback
 from genept.text.composition import text_sha256
 from genept.text.metered import RateLimits
 
