@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import dagster as dg
 import pytest
 from installations import storage_settings
 from small_installation import GENES, HELD, SmallInstallation
 
 from assets.partitions import key_of
+from genept.storage.object_store import ObjectStore
 from orchestration.failures import failure_text
 from orchestration.instance import register_partitions
 
@@ -17,14 +22,26 @@ TABLES = {"collections", "gene_mapping", "gene_axis", "observations", "expressio
 pytestmark = pytest.mark.timeout(900)  # the first release is a whole graph
 
 
-@pytest.fixture(scope="module")
-def complete(tmp_path_factory, object_store):
-    """An installation with a release, and its instance."""
+@contextmanager
+def installed(folder: Path, object_store: ObjectStore) -> Iterator[SmallInstallation]:
+    """An installation that has built nothing, and its instance."""
     storage = storage_settings(object_store)
     with dg.instance_for_test() as instance:
-        installation = SmallInstallation(tmp_path_factory.mktemp("partitions"), instance, **storage)
+        installation = SmallInstallation(folder, instance, **storage)
         register(installation)
-        assert installation.release().success
+        yield installation
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory, object_store):
+    """An installation whose collections and spaces a run has built, and nothing that needs both."""
+    with installed(tmp_path_factory.mktemp("partitions"), object_store) as installation:
+        wanted = dg.AssetSelection.assets(
+            *("gene_names", "genes", "gene_descriptions", "gene_embeddings"),
+            *("drugs", "expression"),
+        ).required_multi_asset_neighbors()
+        keys = wanted.resolve(installation.defs.resolve_asset_graph())
+        assert installation.release(asset_selection=sorted(keys)).success
         yield installation
 
 
@@ -53,7 +70,13 @@ def materialised_partitions(installation: SmallInstallation, asset: str) -> set[
 
 
 @pytest.mark.slow
-def test_a_full_run_records_every_partition(complete):
+def test_a_full_run_records_every_partition(tmp_path, object_store):
+    with installed(tmp_path, object_store) as complete:
+        assert complete.release().success
+        records_every_partition(complete)
+
+
+def records_every_partition(complete: SmallInstallation) -> None:
     spaces = {"minilm-l6-v2/ncbi", "random-384/ncbi"}
     assert materialised_partitions(complete, "ingested_collection") == set(HELD)
     assert materialised_partitions(complete, "space_vectors") == spaces
@@ -62,16 +85,16 @@ def test_a_full_run_records_every_partition(complete):
     }
 
 
-def test_one_collection_from_file_to_scores_runs_only_its_steps(complete):
-    complete.add("third", GENES[10:70])
-    register(complete)
+def test_one_collection_from_file_to_scores_runs_only_its_steps(built):
+    built.add("third", GENES[10:70])
+    register(built)
     for asset, partition in (
         ("ingested_collection", "third"),
         ("observation_vectors", key_of("third", "minilm-l6-v2/ncbi")),
         ("observation_vectors", key_of("third", "random-384/ncbi")),
         ("collection_scores", "third"),
     ):
-        result = materialise(complete, asset, partition)
+        result = materialise(built, asset, partition)
         assert result.success
         steps = {event.step_key for event in result.get_step_success_events()}
         assert steps == {asset, f"{asset}_keeps_its_declaration"}
@@ -79,28 +102,28 @@ def test_one_collection_from_file_to_scores_runs_only_its_steps(complete):
         assert (check.passed, check.partition) == (True, partition)
         (event,) = result.get_asset_materialization_events()
         assert (event.asset_key.path, event.partition) == ([asset], partition)
-    assert materialised_partitions(complete, "ingested_collection") == {*HELD, "third"}
+    assert materialised_partitions(built, "ingested_collection") == {*HELD, "third"}
 
 
-def test_a_partition_of_an_earlier_version_is_to_be_materialised_again(complete):
+def test_a_partition_of_an_earlier_version_is_to_be_materialised_again(built):
     space, collection = "random-384/ncbi", "first"
-    complete.instance.report_runless_asset_event(
+    built.instance.report_runless_asset_event(
         dg.AssetMaterialization("space_vectors", partition=space, metadata={"bytes": 1})
     )
-    result = materialise(complete, "observation_vectors", key_of(collection, space))
+    result = materialise(built, "observation_vectors", key_of(collection, space))
     assert not result.success
     (failure,) = result.get_step_failure_events()
     message = failure_text(failure)
     assert f"space_vectors, partition {space}, was never materialised by this version" in message
-    assert materialise(complete, "space_vectors", space).success
-    assert materialise(complete, "observation_vectors", key_of(collection, space)).success
+    assert materialise(built, "space_vectors", space).success
+    assert materialise(built, "observation_vectors", key_of(collection, space)).success
 
 
-def test_a_collection_that_cannot_be_read_fails_its_own_partition_only(complete):
-    complete.instance.add_dynamic_partitions("collection", ["gone"])
-    result = materialise(complete, "ingested_collection", "gone")
+def test_a_collection_that_cannot_be_read_fails_its_own_partition_only(built):
+    built.instance.add_dynamic_partitions("collection", ["gone"])
+    result = materialise(built, "ingested_collection", "gone")
     assert not result.success
     (failure,) = result.get_step_failure_events()
     assert "unknown collections ['gone']" in failure_text(failure)
-    assert materialise(complete, "ingested_collection", "first").success
-    assert "gone" not in materialised_partitions(complete, "ingested_collection")
+    assert materialise(built, "ingested_collection", "first").success
+    assert "gone" not in materialised_partitions(built, "ingested_collection")

@@ -196,9 +196,9 @@ class SmallInstallation:
         self._take_in(self.settings.state, name, genes, cells)
         self._hold(name)
 
-    def release(self) -> dg.ExecuteInProcessResult:
+    def release(self, **options: Any) -> dg.ExecuteInProcessResult:
         """Run the job `release`, which is the first run."""
-        return self._run("release")
+        return self._run("release", **options)
 
     def retraining(self) -> dg.ExecuteInProcessResult:
         """Run the job `retraining`."""
