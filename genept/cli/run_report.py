@@ -141,7 +141,8 @@ def code_to_paste(code: Snippets) -> Iterator[str]:
     for what, lines in {**code.readers(), "R": code.r(), **code.questions()}.items():
         yield f"# {what}\n{lines}"
     if code.manifest.catalog:
-        yield f"-- any DuckDB; keys: genept store keys\n{opening_statements(code)}"
+        keys = "" if code.files.store.access.unsigned else "; keys: genept store keys"
+        yield f"-- any DuckDB{keys}\n{opening_statements(code)}"
         yield from (f"-- {question}\n{query};" for question, query in sql_questions(code).items())
 
 

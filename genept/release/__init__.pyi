@@ -36,6 +36,7 @@ from .manifest import ReleasedFile as ReleasedFile
 from .manifest import ReleasedSource as ReleasedSource
 from .manifest import ReleasedTable as ReleasedTable
 from .public import anybody_reads as anybody_reads
+from .public import cited_address as cited_address
 from .public import let_anybody_read as let_anybody_read
 from .public import public_product as public_product
 from .public import publish_public as publish_public

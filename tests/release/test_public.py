@@ -14,8 +14,9 @@ from declared_rows import candidate, declared_rows, default_partition, store_tab
 from typer.testing import CliRunner
 
 import genept
-from genept.client.pages import release_site
-from genept.client.release_lookup import open_releases
+from genept.cli.run_report import code_to_paste
+from genept.client.publication import publish_for_anybody
+from genept.client.release_lookup import Snippets, open_releases
 from genept.common.errors import StoreError
 from genept.common.settings import Settings
 from genept.release.catalogs.frozen_catalog import make_catalog
@@ -92,7 +93,7 @@ def manifest(settings: Settings) -> Manifest:
 @pytest.fixture(scope="module")
 def public(settings: Settings, manifest: Manifest) -> Manifest:
     releases = open_releases(settings, role="publisher")
-    return publish_public(releases, manifest, pages=release_site).manifest
+    return publish_for_anybody(releases, manifest, doi=None).manifest
 
 
 @pytest.fixture
@@ -140,6 +141,11 @@ def test_a_copy_is_whole_and_leaves_out_what_may_not_be_passed_on(
     for name, table in public.tables.items():
         assert public.evidence[name].data_version == table.data_version
     folder = copies.folder(public.release_id)
+    web = f"{copies.store.access.endpoint_url}/{copies.store.bucket}/{folder}/manifest.json"
+    for described in ("CITATION.txt", "CITATION.bib"):
+        text = copies.store.get(f"{folder}/{described}").decode()
+        assert web in text, "who has no keys opens no s3:// address"
+        assert "s3://" not in text
     pages = {page: copies.store.get(f"{folder}/audit/{page}").decode() for page in public.audit}
     assert "site/index.html" in pages
     assert f"Left out, as they may not be redistributed: {CLOSED}" in pages["site/quality.html"]
@@ -186,6 +192,18 @@ def test_every_reader_of_ours_reads_without_keys(anybody: Settings, public: Mani
         connection.execute(f"ATTACH 'ducklake:{catalog}' AS genept (READ_ONLY)")
         assert connection.execute("SELECT count(*) FROM genept.genes").fetchall() == [(3,)]
     assert len(genept.filesystem(settings=anybody).open_input_file(address[5:]).read())
+
+
+@pytest.mark.usefixtures("opened")
+def test_code_to_paste_asks_for_no_keys_where_none_are_needed(
+    anybody: Settings, settings: Settings, public: Manifest
+) -> None:
+    opened = open_releases(anybody)
+    text = "\n".join(code_to_paste(Snippets(opened.files, public)))
+    assert "-- any DuckDB\n" in text
+    assert "store keys" not in text
+    own = open_releases(settings)
+    assert "keys: genept store keys" in "\n".join(code_to_paste(Snippets(own.files, own.current())))
 
 
 @pytest.mark.usefixtures("opened")

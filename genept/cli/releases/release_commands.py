@@ -8,7 +8,6 @@ from genept.cli.releases.garbage_commands import gc
 from genept.cli.releases.page_commands import pages
 from genept.cli.releases.release_lines import (
     after_public_takedown,
-    cited_address,
     listed_releases,
     still_public,
     taken_back,
@@ -28,6 +27,7 @@ from genept.client import ALIASES, Snippets, limits_in_words, open_releases
 from genept.common import Settings, StoreError, visible
 from genept.release import (
     Releases,
+    cited_address,
     current_hold,
     differences,
     let_anybody_read,
@@ -104,7 +104,8 @@ def cite(
     manifest = known.named(release)
     for line in taken_back(known, manifest):
         typer.echo(visible(line))
-    described = DescribedRelease(manifest, cited_address(known, manifest), Settings().doi)
+    address = cited_address(known.store, known.product, manifest.release_id)
+    described = DescribedRelease(manifest, address, Settings().doi)
     typer.echo(visible(bibtex(described) if as_bibtex else citation_text(described)), nl=False)
 
 

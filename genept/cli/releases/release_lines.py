@@ -57,17 +57,6 @@ def taken_back(known: Releases, manifest: Manifest) -> Iterator[str]:
         yield f"TAKEN BACK: {reason}"
 
 
-def cited_address(known: Releases, manifest: Manifest) -> str:
-    """Where a cited release is found; of a public one, what anybody can open in a browser."""
-    access, product = known.store.access, known.product
-    if not access.unsigned and product != public_product(product.removesuffix("-public")):
-        return known.address(manifest.release_id, "")
-    key = known.manifest_key(manifest.release_id)
-    if access.endpoint_url:
-        return f"{access.endpoint_url.rstrip('/')}/{access.bucket}/{key}"
-    return f"https://{access.bucket}.s3.{access.region}.amazonaws.com/{key}"
-
-
 def still_public(known: Releases, pointer: Pointer) -> Iterator[str]:
     """A line for each release that was taken back and whose public copy was not."""
     public = Releases(known.lake, public_product(known.product))

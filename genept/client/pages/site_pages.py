@@ -20,7 +20,7 @@ from genept.client.pages.templates import PlottedScore, part, templates
 from genept.client.partial_releases import limits_in_words
 from genept.client.queries import opening_statements, sql_questions
 from genept.client.release_lookup import Snippets
-from genept.release import Manifest, ReleasedFiles
+from genept.release import Manifest, ReleasedFiles, cited_address
 from genept.release.metadata import DescribedRelease, in_script, schema_org
 from genept.text import load_recipes
 
@@ -130,7 +130,8 @@ def described(doi: str | None, manifest: Manifest, files: ReleasedFiles) -> Desc
     -------
     DescribedRelease
     """
-    address = files.store.uri(f"{files.folder}/{manifest.release_id}/")
+    product = files.folder.removesuffix("/releases")
+    address = cited_address(files.store, product, manifest.release_id)
     return DescribedRelease(manifest, address, doi)
 
 

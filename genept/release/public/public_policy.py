@@ -36,6 +36,33 @@ def public_product(product: str) -> str:
     return f"{product}-public"
 
 
+def cited_address(store: Bucket, product: str, release_id: str) -> str:
+    """Where a release is found that is cited: of a public one, what a browser opens.
+
+    Parameters
+    ----------
+    store
+        The bucket.
+    product
+        First segment of the keys.
+    release_id
+        Id of the release.
+
+    Returns
+    -------
+    str
+        Of its manifest, over HTTP, if the product is public or read without keys; else the S3
+        address of its folder.
+    """
+    access, folder = store.access, f"{product}/releases/{release_id}"
+    if not access.unsigned and product != public_product(product.removesuffix("-public")):
+        return f"{store.uri(folder)}/"
+    if access.endpoint_url:
+        return f"{access.endpoint_url.rstrip('/')}/{access.bucket}/{folder}/manifest.json"
+    host = f"{access.bucket}.s3.{access.region}.amazonaws.com"
+    return f"https://{host}/{folder}/manifest.json"
+
+
 def statements(
     bucket: str, product: str, kept: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
