@@ -6,6 +6,8 @@ import json
 import os
 import resource
 import secrets
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,16 @@ def cpu_seconds(*command: str | Path) -> float:
     assert run(*command).returncode == 0
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_a_folder_with_its_name_does_not_hide_the_package(tmp_path: Path) -> None:
+    """Above a clone that is called genept, say: Python would take the folder for a package."""
+    (tmp_path / "genept").mkdir()
+    code = "import genept; print(genept.__file__, callable(genept.load_table))"
+    imported = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert imported.stdout.endswith("__init__.py True\n"), imported.stderr
 
 
 @pytest.fixture(scope="module")
