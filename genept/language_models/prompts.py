@@ -11,7 +11,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from genept.language_models.answer_formats import AnswerFormat, FormatError
 from genept.language_models.chats import Chat, PromptVersion, RefusedChatError, SamplingOptions
 
 if TYPE_CHECKING:
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from jinja2 import Template
 
 
 class Prompt(BaseModel):
@@ -77,9 +77,7 @@ class Prompt(BaseModel):
         from jinja2 import TemplateError
 
         try:
-            system, user = (
-                _environment().from_string(text).render(values) for text in (self.system, self.user)
-            )
+            system, user = (_template(text).render(values) for text in (self.system, self.user))
         except TemplateError as error:
             raise RefusedChatError(f"prompt {self.id}: {error.message or error}") from None
         return Chat(
@@ -154,8 +152,12 @@ def read_form(path: Path) -> AnswerFormat:
         raise RefusedChatError(f"{path}: {error}") from None
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
+@lru_cache(maxsize=64)  # compiling takes longer than filling in, and a prompt asks many questions
+def _template(text: str) -> Template:
     from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    return environment.from_string(text)
