@@ -81,6 +81,13 @@ def lake(object_store: ObjectStore, store_prefix: str, tmp_path: Path) -> Lake:
 
 
 @pytest.fixture(scope="session")
+def planted_lake(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake for candidates, which tests only publish, each under a product of its own."""
+    product = f"tests/planted-{secrets.token_hex(4)}"
+    return Lake(object_store, product, tmp_path_factory.mktemp("planted"))
+
+
+@pytest.fixture(scope="session")
 def real_archives() -> Archives:
     """The pinned archives, downloaded once into the project's cache; for `index` tests only."""
     return Archives(load_catalogue(), Path(__file__).parents[1] / ".genept" / "cache" / "archives")

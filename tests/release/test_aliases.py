@@ -11,7 +11,7 @@ from declared_rows import candidate
 from typer.testing import CliRunner
 
 import genept
-from genept.client.release_lookup import RetractedWarning, open_releases
+from genept.client.release_lookup import RetractedWarning
 from genept.common.errors import StoreError
 from genept.common.settings import Settings
 from genept.release.garbage import protected_releases
@@ -19,6 +19,7 @@ from genept.release.publish import Releases
 from genept.release.retraction import retract
 from genept.release.rollback import mark_stable, roll_back
 from genept.release.staging import ReleaseRefusedError
+from genept.storage.lake import Lake
 from genept.storage.object_store import ObjectStore
 
 
@@ -35,8 +36,8 @@ def settings(object_store: ObjectStore, tmp_path) -> Settings:
 
 
 @pytest.fixture
-def releases(settings: Settings) -> Releases:
-    return open_releases(settings)
+def releases(settings: Settings, planted_lake: Lake) -> Releases:
+    return Releases(planted_lake, settings.product)
 
 
 def publish(releases: Releases, number: int) -> str:

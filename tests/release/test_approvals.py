@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
@@ -27,14 +26,12 @@ from genept.release.publish import Published, ReleaseCandidate, Releases
 from genept.release.rollback import allow, roll_back
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
-from genept.storage.object_store import ObjectStore
 
 
 @pytest.fixture(scope="module")
-def built(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def built(planted_lake: Lake) -> Lake:
     """One lake for all tests: what they publish from it lies under a product of each one's own."""
-    folder = tmp_path_factory.mktemp("parts")
-    return Lake(object_store, f"tests/approvals-{secrets.token_hex(4)}", folder)
+    return planted_lake
 
 
 @pytest.fixture

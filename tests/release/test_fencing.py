@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -18,13 +17,11 @@ from genept.release.fencing import Claim, LostClaimError, RunState, collector_na
 from genept.release.publish import ReleaseCandidate, Releases
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
-from genept.storage.object_store import ObjectStore
 
 
 @pytest.fixture(scope="module")
-def lake(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    product = f"tests/claim-{secrets.token_hex(4)}"
-    return Lake(object_store, product, tmp_path_factory.mktemp("cache"))
+def lake(planted_lake: Lake) -> Lake:
+    return planted_lake
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import secrets
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -40,10 +39,9 @@ from genept.storage.provenance import StoredTable
 
 
 @pytest.fixture(scope="module")
-def lake(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def lake(planted_lake: Lake) -> Lake:
     """One lake for all tests; each publishes from it a product of its own."""
-    product = f"tests/release-{secrets.token_hex(4)}"
-    return Lake(object_store, product, tmp_path_factory.mktemp("cache"))
+    return planted_lake
 
 
 @pytest.fixture(scope="module")

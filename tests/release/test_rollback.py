@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,13 +22,11 @@ from genept.release.staging import ReleaseRefusedError
 from genept.schema.tables import TABLES
 from genept.storage.lake import Lake
 from genept.storage.local_files import StaleCopies, stale_copies
-from genept.storage.object_store import ObjectStore
 
 
 @pytest.fixture(scope="module")
-def lake(object_store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    product = f"tests/rollback-{secrets.token_hex(4)}"
-    return Lake(object_store, product, tmp_path_factory.mktemp("cache"))
+def lake(planted_lake: Lake) -> Lake:
+    return planted_lake
 
 
 @pytest.fixture(scope="module")

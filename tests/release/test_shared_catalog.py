@@ -26,13 +26,11 @@ from genept.release.rollback import allow, roll_back
 from genept.schema.tables import TABLES
 from genept.storage.duckdb_files import duckdb_connection
 from genept.storage.lake import Lake
-from genept.storage.object_store import ObjectStore
 
 
 @pytest.fixture
-def releases(object_store: ObjectStore, tmp_path: pytest.TempPathFactory) -> Releases:
-    product = f"tests/shared-{secrets.token_hex(4)}"
-    return Releases(Lake(object_store, product, tmp_path / "cache"), product)
+def releases(planted_lake: Lake) -> Releases:
+    return Releases(planted_lake, f"tests/shared-{secrets.token_hex(4)}")
 
 
 def publish(releases: Releases, genes: int, *, with_catalog: bool = True) -> Manifest:
