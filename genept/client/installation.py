@@ -130,6 +130,7 @@ class Installation:
     @cached_property
     def releases(self) -> Releases:
         """Everything that was ever published, and to be published."""
+        self.store  # noqa: B018 - a new installation gets its store, which a publisher does not
         return open_releases(self.settings, role="publisher")
 
     @cached_property

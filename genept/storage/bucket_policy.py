@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from botocore.exceptions import ClientError
 
 from genept.common import Settings
-from genept.storage.connect import embedded_store, open_store
+from genept.storage.connect import find_embedded_store, open_store
 from genept.storage.object_store import ObjectStore
 from genept.storage.requests import error_code, explained
 
@@ -32,10 +32,15 @@ def open_as_operator(settings: Settings) -> ObjectStore:
     ObjectStore
         With the operator's keys of the embedded server; of another store, with those of the
         settings.
+
+    Raises
+    ------
+    StoreError
+        There is no embedded store yet, or it does not start.
     """
     if settings.s3_endpoint is not None or settings.s3_unsigned:
         return open_store(settings, "publisher", tested=False)
-    endpoint = embedded_store(settings).ensure()
+    endpoint = find_embedded_store(settings, is_new_allowed=False).ensure()
     keys = endpoint.access_key, endpoint.secret_key
     return ObjectStore(endpoint.url, *keys, settings.s3_region, settings.bucket)
 

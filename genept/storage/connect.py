@@ -240,7 +240,7 @@ WRITING: Final[tuple[Role, ...]] = ("writer", "publisher")
 def open_store(settings: Settings, role: Role, *, tested: bool = True) -> ObjectStore:
     """Open the bucket of this installation; starts the embedded server if it is not running.
 
-    A reader gets no new store: without one there is nothing to read.
+    Only a writer gets a new store: without one there is nothing to read, publish or delete.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def open_store(settings: Settings, role: Role, *, tested: bool = True) -> Object
     ------
     StoreError
         The embedded server does not start, or the store lacks a required property, or there is
-        no embedded store and the role only reads.
+        no embedded store and the role is not that of a writer.
     """
     if settings.s3_unsigned and role != "reader":
         raise StoreError(
@@ -270,7 +270,7 @@ def open_store(settings: Settings, role: Role, *, tested: bool = True) -> Object
             "GENEPT_S3_ACCESS_KEY and GENEPT_S3_SECRET_KEY"
         )
     if settings.s3_endpoint is None and not settings.s3_unsigned:
-        embedded = embedded_store(settings, is_new_allowed=role != "reader")
+        embedded = find_embedded_store(settings, is_new_allowed=role == "writer")
         endpoint = embedded.ensure()
         keys = endpoint.keys(role)
         place = endpoint.url, keys.access_key, keys.secret_key, settings.s3_region, settings.bucket
@@ -283,8 +283,26 @@ def open_store(settings: Settings, role: Role, *, tested: bool = True) -> Object
     return store
 
 
-def embedded_store(settings: Settings, *, is_new_allowed: bool = True) -> EmbeddedStore:
-    """Return the embedded store; `StoreError` if it is not installed, or would be new."""
+def find_embedded_store(settings: Settings, *, is_new_allowed: bool = True) -> EmbeddedStore:
+    """Find the embedded store of an installation, without starting it.
+
+    Parameters
+    ----------
+    settings
+        Name the state folder and the bucket.
+    is_new_allowed
+        Whether there may be none yet; the state folder is then made.
+
+    Returns
+    -------
+    EmbeddedStore
+        In the state folder.
+
+    Raises
+    ------
+    StoreError
+        It is not installed, or there is none and none is allowed to be new.
+    """
     try:
         from genept.storage.embedded_store import EmbeddedStore
     except ModuleNotFoundError as error:  # an installation that only reads

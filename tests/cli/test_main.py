@@ -88,10 +88,16 @@ def test_a_file_is_validated_without_models_and_without_reading_the_archives_aga
         ("release", "show"),
         ("release", "list"),
         ("export", "pbmc-hao", "--out", "cells.h5ad"),
+        ("store", "keys"),
+        ("store", "keys", "--sql"),
+        ("store", "check"),
+        ("release", "gc"),
+        ("release", "retract", "20260101T000000.000Z-abcdef", "--reason", "x"),
+        ("release", "publish", "latest", "--withdraw"),
     ],
-    ids=lambda arguments: " ".join(arguments[:2]),
+    ids=" ".join,
 )
-def test_reading_where_nothing_is_installed_says_so_and_creates_nothing(
+def test_what_needs_an_installation_says_so_where_there_is_none_and_creates_nothing(
     arguments: tuple[str, ...], tmp_path: Path
 ) -> None:
     environment = {name: of for name, of in os.environ.items() if not name.startswith("GENEPT_")}

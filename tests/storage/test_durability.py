@@ -95,6 +95,7 @@ def test_a_swap_waits_for_the_disk_before_and_after(
     settings = Settings(state_dir=own_store.folder.parent)
     order: list[str] = []
     monkeypatch.setattr(durability, "sync", lambda path: order.append(path.suffix))
+    own_store.ensure()  # a publisher gets no new store
     with open_store(settings, "publisher") as store:
         store.put_if_absent("genept/releases/one/manifest.json", b"{}")
         assert order == []
