@@ -290,6 +290,36 @@ N_CHATS = 40
 MOMENTS = random.Random(3)  # noqa: S311 - moments, not secrets
 
 
+class Interrupted(BaseException):
+    """The end of a process, which no code may catch."""
+
+
+@pytest.mark.parametrize("moment", [0, 3, len(CHATS) - 1])
+def test_after_an_interruption_only_what_was_under_way_is_asked_again(
+    service, hosted, new_cache, object_store, store_prefix, moment
+):
+    """The kills below, in one process: it ends when an answer came, before that is kept."""
+    cache, kept = new_cache(hosted()), []
+
+    def keep(*answer):
+        if len(kept) == moment:
+            raise Interrupted
+        kept.append(add(*answer))
+
+    add, cache.add = cache.add, keep
+    with pytest.raises(Interrupted):
+        complete(hosted(), cache, CHATS)
+    ended = complete(hosted(), new_cache(hosted()), CHATS)
+    assert [outcome.text for outcome in ended] == [
+        f"an answer to What does gene {number} do? drawn by 0" for number in range(len(CHATS))
+    ]
+    asked = [service.asked[f"{chat.user} @0"] for chat in CHATS]
+    assert asked == [2 if number == moment else 1 for number in range(len(CHATS))]
+    payments = all_payments(object_store, store_prefix)
+    assert sum(payment.n_texts for payment in payments) == len(CHATS)
+
+
+@pytest.mark.slow
 def test_after_a_kill_only_what_was_under_way_is_asked_again(
     service, object_store, store_prefix, tmp_path
 ):

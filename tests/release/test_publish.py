@@ -387,6 +387,7 @@ def test_after_an_interruption_a_rerun_converges(
     assert_converges(releases, offers, first, moment)
 
 
+@pytest.mark.slow
 def test_after_a_kill_a_rerun_converges(releases: Releases, offers: list[ReleaseCandidate]) -> None:
     lake, spawning = releases.lake, multiprocessing.get_context("spawn")
     moments = ["while staging", "before the audit", "after the seal", "after the swap"]
