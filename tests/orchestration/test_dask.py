@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,8 +159,49 @@ def started(
     lanes: int,
 ) -> Iterator[Cluster]:
     """A cluster whose workers share a planted collection of sixteen shards in a lake of its own."""
-    folder.mkdir(exist_ok=True)
     product = f"dask-{n_workers}"
+    shards = planted(embedded_store, object_store, folder, product, lanes)
+    with shards as (patch, of), ExitStack() as stack:
+
+        def start(name: str, *arguments: str) -> subprocess.Popen[bytes]:
+            patch.setenv("GENEPT_STATE_DIR", str(folder / name))
+            log = stack.enter_context((folder / f"{name}.log").open("wb"))
+            command = [sys.executable, "-m", f"distributed.cli.dask_{arguments[0]}", *arguments[1:]]
+            process = subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=log)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return process
+
+        file = folder / "scheduler.json"
+        loopback = ("--host", "127.0.0.1", "--no-dashboard", "--preload", "dask_preload")
+        listen = ("--port", "0", "--scheduler-file", str(file))
+        scheduler = start("scheduler", "scheduler", *loopback, *listen)
+        address = _address(file)
+        patch.setenv("DASK_SCHEDULER_ADDRESS", address)
+        options = (
+            "--nthreads",
+            "1",
+            "--nworkers",
+            "1",
+            "--no-nanny",
+            "--local-directory",
+            str(folder),
+        )
+        workers = [
+            start(f"worker-{number}", "worker", address, *loopback, *options)
+            for number in range(n_workers)
+        ]
+        _wait_for(address, len(workers))
+        reference = Lake(object_store, f"{product}-reference", folder / "parts")
+        yield Cluster(product, lanes, scheduler, workers, folder, of, reference, object_store)
+
+
+@contextmanager
+def planted(
+    embedded_store: EmbeddedStore, object_store: ObjectStore, folder: Path, product: str, lanes: int
+) -> Iterator[tuple[pytest.MonkeyPatch, dict[str, list[Shard]]]]:
+    """A planted collection of sixteen shards in a lake, and the settings of runs over it."""
+    folder.mkdir(exist_ok=True)
     lake = Lake(object_store, product, folder / "parts")
     parts = _ingest_collection(lake)
     genes = REFERENCE["ensembl_gene_id"].to_list()
@@ -197,41 +238,10 @@ def started(
             map(str, (PROJECT, PROJECT / "tests", PROJECT / "tests" / "support"))
         ),
     }
-    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-
-        def start(name: str, *arguments: str) -> subprocess.Popen[bytes]:
-            patch.setenv("GENEPT_STATE_DIR", str(folder / name))
-            log = stack.enter_context((folder / f"{name}.log").open("wb"))
-            command = [sys.executable, "-m", f"distributed.cli.dask_{arguments[0]}", *arguments[1:]]
-            process = subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=log)
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-            return process
-
+    with pytest.MonkeyPatch.context() as patch:
         for variable, value in environment.items():
             patch.setenv(variable, value)
-        file = folder / "scheduler.json"
-        loopback = ("--host", "127.0.0.1", "--no-dashboard", "--preload", "dask_preload")
-        listen = ("--port", "0", "--scheduler-file", str(file))
-        scheduler = start("scheduler", "scheduler", *loopback, *listen)
-        address = _address(file)
-        patch.setenv("DASK_SCHEDULER_ADDRESS", address)
-        options = (
-            "--nthreads",
-            "1",
-            "--nworkers",
-            "1",
-            "--no-nanny",
-            "--local-directory",
-            str(folder),
-        )
-        workers = [
-            start(f"worker-{number}", "worker", address, *loopback, *options)
-            for number in range(n_workers)
-        ]
-        _wait_for(address, len(workers))
-        reference = Lake(object_store, f"{product}-reference", folder / "parts")
-        yield Cluster(product, lanes, scheduler, workers, folder, shards, reference, object_store)
+        yield patch, shards
 
 
 def _address(file: Path) -> str:
@@ -270,10 +280,32 @@ def test_two_workers_produce_the_same_bytes_as_one_process(
     assert len(lanes) == cluster.lanes
 
 
-def test_nothing_is_built_downstream_of_a_failed_lane(
+@pytest.mark.slow
+def test_nothing_is_built_downstream_of_a_lane_that_failed_on_a_worker(
     cluster: Cluster, instance: dg.DagsterInstance
 ) -> None:
-    result = cluster.run("failing", instance)
+    nothing_is_built_downstream(cluster.run("failing", instance), instance)
+
+
+def test_nothing_is_built_downstream_of_a_failed_lane(
+    embedded_store: EmbeddedStore,
+    object_store: ObjectStore,
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+) -> None:
+    """The same lanes, in this process."""
+    with planted(embedded_store, object_store, tmp_path / "lanes", "lanes", 4) as (patch, _):
+        patch.setenv("GENEPT_STATE_DIR", str(tmp_path / "state"))
+        job = dask_run.failing()
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+        steps = {event.step_key for event in result.all_events if event.is_step_failure}
+        assert any(str(step).startswith("embedding_lane") for step in steps)
+        nothing_is_built_downstream(result, instance)
+
+
+def nothing_is_built_downstream(
+    result: dg.JobExecutionResult | dg.ExecuteInProcessResult, instance: dg.DagsterInstance
+) -> None:
     assert not result.success
     assert instance.get_latest_materialization_event(dg.AssetKey("cell_embeddings")) is None
     failures = [
