@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 
 import httpx
 import pytest
@@ -18,14 +19,14 @@ from orchestration.release_pages import ReleasePages
 TOKEN = "a-token-that-only-tests-know"
 
 
-@pytest.fixture
-def releases(lake, store_prefix):
-    return Releases(lake, store_prefix)
+@pytest.fixture(scope="module")
+def releases(planted_lake):
+    return Releases(planted_lake, f"tests/release-pages-{secrets.token_hex(4)}")
 
 
-@pytest.fixture
-def release_id(lake, releases):
-    return releases.publish(candidate(lake), pages=release_site).manifest.release_id
+@pytest.fixture(scope="module")
+def release_id(releases):
+    return releases.publish(candidate(releases.lake), pages=release_site).manifest.release_id
 
 
 def fetch(open_releases, path, method="GET", **headers):

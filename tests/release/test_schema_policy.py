@@ -98,13 +98,13 @@ def test_an_installation_that_skipped_the_notice_approves_the_table(current: Man
 
 
 def test_a_table_that_is_no_longer_declared_can_be_approved(
-    lake: Lake, store_prefix: str, monkeypatch: pytest.MonkeyPatch
+    planted_lake: Lake, store_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    releases = Releases(lake, store_prefix)
-    releases.publish(candidate(lake))
+    releases = Releases(planted_lake, store_prefix)
+    releases.publish(candidate(planted_lake))
     fewer = {name: table for name, table in TABLES.items() if name != "gene_names"}
     monkeypatch.setattr("genept.release.candidate_review.TABLES", fewer)
-    offered = candidate(lake, first=1)
+    offered = candidate(planted_lake, first=1)
     with pytest.raises(StoreError, match="names gossip, and there are no such tables"):
         review(releases, offered.tables, trusted=["gossip"])
     assert not review(releases, offered.tables, trusted=["gene_names"]).approved
@@ -152,10 +152,10 @@ def test_nothing_new_needs_no_raise_and_a_version_never_falls(current: Manifest)
 
 
 def test_a_release_that_breaks_readers_leaves_the_pointer_alone(
-    lake: Lake, store_prefix: str, monkeypatch: pytest.MonkeyPatch
+    planted_lake: Lake, store_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    releases = Releases(lake, store_prefix)
-    releases.publish(candidate(lake))
+    releases = Releases(planted_lake, store_prefix)
+    releases.publish(candidate(planted_lake))
     before = releases.pointer()
     original = gate.refuse_breaking
     monkeypatch.setattr(
@@ -163,7 +163,7 @@ def test_a_release_that_breaks_readers_leaves_the_pointer_alone(
         lambda current, approved: original(current, DROPPED, "2.0.0", approved=approved),
     )
     with pytest.raises(ReleaseRefusedError, match="genes.biotype is gone"):
-        releases.publish(candidate(lake, first=1))
+        releases.publish(candidate(planted_lake, first=1))
     assert releases.pointer() == before
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 from declared_rows import candidate, declared_rows, store_table, with_tables
@@ -20,9 +23,10 @@ EVIL = "</script><script>alert('x')</script>"
 JSON_LD = re.compile(r'<script type="application/ld\+json">(.*?)</script>', re.DOTALL)
 
 
-@pytest.fixture
-def site(lake: Lake, store_prefix: str) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def site(planted_lake: Lake) -> Mapping[str, str]:
     """Pages of a release by their name."""
+    lake = planted_lake
     collections = declared_rows(TABLES["collections"])
     at = collections.schema.get_field_index("caveat")
     evil = collections.set_column(
@@ -36,19 +40,21 @@ def site(lake: Lake, store_prefix: str) -> dict[str, str]:
         with_tables(candidate(lake), collections=store_table(lake, "collections", evil)),
         sources={EVIL: source},
     )
-    releases = Releases(lake, store_prefix)
+    releases = Releases(lake, f"tests/site-{secrets.token_hex(4)}")
     manifest = releases.publish(offered, pages=release_site).manifest
     folder = releases.folder(manifest.release_id)
     assert "site/style.css" in manifest.audit
     names = [path for path in manifest.audit if path.startswith("site/") and path.endswith(".html")]
     assert {path.removeprefix("site/").removesuffix(".html") for path in names} == set(PAGES)
-    return {
-        path.removeprefix("site/"): releases.store.get(f"{folder}/audit/{path}").decode()
-        for path in names
-    }
+    return MappingProxyType(
+        {
+            path.removeprefix("site/"): releases.store.get(f"{folder}/audit/{path}").decode()
+            for path in names
+        }
+    )
 
 
-def test_every_table_column_and_source_of_doubt_is_in_it(site: dict[str, str]) -> None:
+def test_every_table_column_and_source_of_doubt_is_in_it(site: Mapping[str, str]) -> None:
     for name, table in TABLES.items():
         assert f'id="table-{name}"' in site["tables.html"]
         for column in table.columns:
@@ -61,8 +67,9 @@ def test_every_table_column_and_source_of_doubt_is_in_it(site: dict[str, str]) -
 
 
 def test_tables_without_rows_come_last_and_sizes_are_readable(
-    lake: Lake, store_prefix: str
+    planted_lake: Lake, store_prefix: str
 ) -> None:
+    lake = planted_lake
     empty = store_table(lake, "genes", declared_rows(TABLES["genes"], 0))
     releases = Releases(lake, store_prefix)
     manifest = releases.publish(with_tables(candidate(lake), genes=empty)).manifest
@@ -77,8 +84,9 @@ def test_tables_without_rows_come_last_and_sizes_are_readable(
 
 
 def test_a_partial_release_says_in_words_what_it_is_limited_to(
-    lake: Lake, store_prefix: str
+    planted_lake: Lake, store_prefix: str
 ) -> None:
+    lake = planted_lake
     limits = {"collections": ["pbmc-hao"], "spaces": ["wordllama-256/name-go"]}
     releases = Releases(lake, store_prefix)
     manifest = releases.publish(replace(candidate(lake), limits=limits)).manifest
@@ -88,7 +96,7 @@ def test_a_partial_release_says_in_words_what_it_is_limited_to(
     assert words in pages["site/quality.html"]
 
 
-def test_nothing_is_run_or_fetched_from_elsewhere(site: dict[str, str]) -> None:
+def test_nothing_is_run_or_fetched_from_elsewhere(site: Mapping[str, str]) -> None:
     pages = {}
     for name, page in site.items():
         pages[name], n = JSON_LD.subn("", page)
@@ -100,7 +108,7 @@ def test_nothing_is_run_or_fetched_from_elsewhere(site: dict[str, str]) -> None:
             assert link in (*site, "style.css") or link.startswith(("#", "../"))
 
 
-def test_its_data_for_search_engines_cannot_end_their_element(site: dict[str, str]) -> None:
+def test_its_data_for_search_engines_cannot_end_their_element(site: Mapping[str, str]) -> None:
     (data,) = JSON_LD.findall(site["index.html"])
     document = json.loads(data)
     assert document["@type"] == "Dataset"
@@ -108,13 +116,13 @@ def test_its_data_for_search_engines_cannot_end_their_element(site: dict[str, st
     assert document["license"][0]["name"] == f"{EVIL}: {EVIL}"
 
 
-def test_links_within_a_page_lead_somewhere(site: dict[str, str]) -> None:
+def test_links_within_a_page_lead_somewhere(site: Mapping[str, str]) -> None:
     for page in site.values():
         for target in re.findall(r'href="#([^"]*)"', page):
             assert f'id="{target}"' in page
 
 
-def test_every_page_names_where_it_is(site: dict[str, str]) -> None:
+def test_every_page_names_where_it_is(site: Mapping[str, str]) -> None:
     for name, page in site.items():
         assert page.count('aria-current="page"') == 1
         assert f'<a href="{name}" aria-current="page">' in page
