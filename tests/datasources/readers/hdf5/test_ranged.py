@@ -46,8 +46,17 @@ ENTRY = {
 RETRY_POLICY = RetryPolicy(attempts=3, first_wait=0.001, longest_wait=5, slowest=5000, window=0.2)
 
 
+@pytest.fixture(scope="module")
+def settled() -> Iterator[None]:
+    """What earlier modules left is collected once: each test then collects only what is new."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture
-def server() -> Iterator[Publisher]:
+def server(settled: None) -> Iterator[Publisher]:
     # The publisher is a thread of this process: were it to collect objects of h5py that another
     # test has left, it would wait for HDF5's lock, which the reader holds while it waits for it.
     gc.collect()
