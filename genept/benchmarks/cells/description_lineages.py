@@ -82,7 +82,8 @@ def _scored(
                 collection.id, grouping, values, genes["ensembl_gene_id"].to_list(), {}
             )
             lineages = Lineages(inputs().ontology)
-            queries = label_queries(collection.id, values, inputs().ontology)
+            ontology = inputs().ontology
+            queries = label_queries(collection.id, values, ontology, of_field=grouping)
             for kind, sets in vocabulary.sets(effects).items():
                 own = (
                     lineages.own(queries, sets.names)

@@ -121,7 +121,7 @@ class LabelTexts:
 
     def queries(self, of: ReleasedExpression) -> list[LabelQuery]:
         """What the types of a collection mean."""
-        return label_queries(of.collection, of.types, self.ontology())
+        return label_queries(of.collection, of.types, self.ontology(), of_field=of.label)
 
     def phrasings(self, of: ReleasedExpression) -> list[NDArray[np.float32]]:
         """Vectors of the phrasings of each type, (n_phrasings, dimensions)."""

@@ -96,7 +96,7 @@ def annotate_by_text(search: SpaceSearch, collection: str, labels: Sequence[str]
     labels = [label.strip() for label in labels]
     _refuse_labels(labels, bool(ontology))
     of = search.expression_of(collection)
-    queries = label_queries("", labels, ontology)
+    queries = label_queries("", labels, ontology, of_field=None)
     if lost := [query.label for query in queries if _is_id(query.label) and not query.terms]:
         raise StoreError(
             f"no term {', '.join(lost)} in the ontologies that are read: GENEPT_LABEL_TEXTS names "

@@ -90,7 +90,7 @@ class DescriptionInputs:
         labels: list[LabelQuery] = []
         similarity = np.full((len(genes), 0), np.nan)
         if self.embed is not None and self.vectors is not None:
-            queries = label_queries(collection, values, self.ontology)
+            queries = label_queries(collection, values, self.ontology, of_field=grouping)
             labels = Lineages(self.ontology).candidates(grouping, queries)
         if labels and self.vectors is not None:
             texts = [self._vectors(query) for query in labels]

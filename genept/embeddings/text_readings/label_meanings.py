@@ -12,11 +12,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from genept.collections.labels import declared_labels
+from genept.collections.labels import LabelMapper, declared_labels, prefix_of
 from genept.datasources import OntologyTerm
 
 Ontology = Mapping[str, OntologyTerm]
 """Terms by id, of one or of several ontologies."""
+
+ANY_FIELD: Final = ("cell_type", "tissue", "diagnosis")
 
 MOST_TEXTS: Final = 12
 """Texts of a label at most: some diseases have a hundred synonyms."""
@@ -66,7 +68,11 @@ def words_of(label: str) -> str:
 
 
 def label_queries(
-    collection: str, labels: Iterable[str], ontology: Ontology | None = None
+    collection: str,
+    labels: Iterable[str],
+    ontology: Ontology | None = None,
+    *,
+    of_field: str | None = "cell_type",
 ) -> list[LabelQuery]:
     """What the labels of a collection mean.
 
@@ -77,27 +83,49 @@ def label_queries(
     labels
         Published labels, or ids of terms.
     ontology
-        A label that is not declared means the term whose name or synonym it is.
+        A label that is not declared means the term that `LabelMapper` finds for it in these.
+    of_field
+        What is labelled, a key of `genept.collections.labels.FIELDS`; None: any of `ANY_FIELD`.
 
     Returns
     -------
     list of LabelQuery
-        One for each label, in their order.
+        One for each label, in their order. The words of an abbreviation are the name of its term.
     """
     declared = declared_labels().get(collection, {})
-    by_name = _terms_by_name(ontology or {})
+    terms = ontology or {}
+    mapper = _mapper_of(terms)
     queries = []
     for label in labels:
         if label in declared and declared[label].words:
             queries.append(LabelQuery(label, declared[label].words, declared[label].terms))
             continue
-        if ontology and label in ontology:
-            queries.append(LabelQuery(label, ontology[label].name, (label,)))
+        if label in terms:
+            queries.append(LabelQuery(label, terms[label].name, (label,)))
             continue
         words = words_of(label)
-        term = by_name.get(words.lower()) or by_name.get(words.lower().removesuffix("s"))
-        queries.append(LabelQuery(label, words, (term,) if term else ()))
+        for each in (of_field,) if of_field else ANY_FIELD:
+            (mapped,) = mapper.map_labels(collection, each, [words])
+            if ids := tuple(id_ for id_ in mapped.ids if id_ in terms):
+                words = terms[ids[0]].name if mapped.outcome == "abbreviation" else words
+                queries.append(LabelQuery(label, words, ids))
+                break
+        else:
+            queries.append(LabelQuery(label, words))
     return queries
+
+
+_MAPPERS: Final[list[tuple[Ontology, LabelMapper]]] = []
+"""The mapper of the ontology that was asked last: it indexes all names of its terms."""
+
+
+def _mapper_of(terms: Ontology) -> LabelMapper:
+    if not _MAPPERS or _MAPPERS[0][0] is not terms:
+        by_prefix: dict[str, dict[str, OntologyTerm]] = {}
+        for id_, term in terms.items():
+            by_prefix.setdefault(prefix_of(id_), {})[id_] = term
+        _MAPPERS[:] = [(terms, LabelMapper(by_prefix))]
+    return _MAPPERS[0][1]
 
 
 def ontology_similarity(first: LabelQuery, second: LabelQuery, ontology: Ontology) -> float:
@@ -154,11 +182,3 @@ def declared_terms() -> list[str]:
 
 def _at_or_above(terms: Iterable[str], ontology: Ontology) -> set[str]:
     return {id_ for term in terms if term in ontology for id_ in (term, *ontology[term].ancestors)}
-
-
-def _terms_by_name(ontology: Ontology) -> dict[str, str]:
-    named: dict[str, str] = {}
-    for id_, term in ontology.items():
-        for synonym in term.synonyms:
-            named.setdefault(synonym.lower(), id_)
-    return named | {term.name.lower(): id_ for id_, term in ontology.items()}
