@@ -128,16 +128,14 @@ def main() -> None:
         sys.exit(1)
 
 
-def _embedded(*, is_new_allowed: bool = True) -> EmbeddedStore:
-    from genept.storage import EmbeddedStore, find_embedded_store
+def _embedded() -> EmbeddedStore:
+    from genept.storage import EmbeddedStore
 
     settings = Settings()
     if settings.s3_endpoint is not None:
         raise StoreError(
             f"the settings point at {settings.s3_endpoint}: there is no embedded store to manage"
         )
-    if not is_new_allowed:
-        return find_embedded_store(settings, is_new_allowed=False)
     return EmbeddedStore(settings.state / "store", bucket=settings.bucket)
 
 
@@ -172,8 +170,7 @@ def status() -> None:
 def check() -> None:
     """Test the store, embedded or not, for every property that publishing requires."""
     settings = Settings()
-    if settings.s3_endpoint is None:
-        _embedded(is_new_allowed=False)
+    open_store(settings, "reader")  # refuses where there is no store
     store = open_store(settings, "writer", tested=False)
     tested = properties(store, settings.product)
     if settings.s3_endpoint is None:
@@ -207,7 +204,8 @@ def keys(
         return
     if role not in ROLES:
         raise StoreError(f"there is no role {role!r}; there are {', '.join(ROLES)}")
-    pair = _embedded(is_new_allowed=False).ensure().keys(role)
+    open_store(Settings(), "reader")  # refuses where there is no store
+    pair = _embedded().ensure().keys(role)
     typer.echo(f"AWS_ACCESS_KEY_ID={pair.access_key}")
     typer.echo(f"AWS_SECRET_ACCESS_KEY={pair.secret_key}")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import typer
@@ -203,6 +203,7 @@ def _print_annotation(annotation: TextAnnotation) -> None:
     rows = (
         (
             escape(visible(row["label"])),
+            escape(visible(_meaning(row))),
             f"{row['observations']:,}",
             f"{nearest.get(row['label'], 0):,}",
             escape(visible(", ".join(_read_by(row)))),
@@ -211,7 +212,7 @@ def _print_annotation(annotation: TextAnnotation) -> None:
         )
         for row in annotation.evidence.iter_rows(named=True)
     )  # fmt: skip
-    columns = ("label", "sure", "nearest", "read by", "published label of most")
+    columns = ("label", "means", "sure", "nearest", "read by", "published label of most")
     answer.print(plain_table(*columns, rows=rows), soft_wrap=False)
     none = annotation.rows["label"].null_count()
     answer.print(f"none of these, or not sure: {none:,} of {annotation.rows.height:,}")
@@ -226,6 +227,11 @@ def _print_annotation(annotation: TextAnnotation) -> None:
             "[yellow]Of bulk samples such answers are often wrong, and the probabilities too high "
             "(docs/text_and_expression.md).[/]"
         )
+
+
+def _meaning(row: dict[str, Any]) -> str:
+    """Name of the term that a label means, with its id; nothing for words alone."""
+    return f"{row['meaning']} ({', '.join(row['terms'])})" if row["terms"] else ""
 
 
 def _read_by(row: dict[str, list[str]]) -> list[str]:

@@ -7,7 +7,6 @@ from .bucket_policy import change_policy as change_policy
 from .bucket_policy import open_as_operator as open_as_operator
 from .code_versions import code_version as code_version
 from .connect import StoreProperty as StoreProperty
-from .connect import find_embedded_store as find_embedded_store
 from .connect import open_store as open_store
 from .connect import properties as properties
 from .documents import Document as Document

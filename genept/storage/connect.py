@@ -284,25 +284,7 @@ def open_store(settings: Settings, role: Role, *, tested: bool = True) -> Object
 
 
 def find_embedded_store(settings: Settings, *, is_new_allowed: bool = True) -> EmbeddedStore:
-    """Find the embedded store of an installation, without starting it.
-
-    Parameters
-    ----------
-    settings
-        Name the state folder and the bucket.
-    is_new_allowed
-        Whether there may be none yet; the state folder is then made.
-
-    Returns
-    -------
-    EmbeddedStore
-        In the state folder.
-
-    Raises
-    ------
-    StoreError
-        It is not installed, or there is none and none is allowed to be new.
-    """
+    """The embedded store; `StoreError` if it is not installed, or would be new and may not."""
     try:
         from genept.storage.embedded_store import EmbeddedStore
     except ModuleNotFoundError as error:  # an installation that only reads
