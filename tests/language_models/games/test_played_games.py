@@ -46,7 +46,8 @@ context_tokens = 1000
 dollars_per_million_tokens = 1
 dollars_per_million_output_tokens = 2
 """
-SMALL = DonorGame(n_agents=4, n_generations=3, n_rounds=3)
+SMALL = DonorGame(n_agents=4, n_generations=3, n_rounds=2)
+N_MOVES = 4 * 3 * 2
 MOMENTS = random.Random(5)  # noqa: S311 - moments, not secrets
 
 
@@ -97,9 +98,9 @@ def declared(games, *players, rules=SMALL):
 def test_a_game_is_played_once_and_read_by_everyone(service, games):
     played = games().play(declared(games(), "loopback"))
     assert played.result.is_complete
-    assert played.n_new == 36
+    assert played.n_new == N_MOVES
     asked = sum(service.asked.values())
-    assert asked == 36 + 4 + 2 + 2
+    assert asked == N_MOVES + 4 + 2 + 2
     again = games().play(declared(games(), "loopback"))
     read = games(openai_api_key="").read(declared(games(), "loopback"))
     assert again.n_new == read.n_new == 0
@@ -113,13 +114,13 @@ def test_as_much_is_played_as_fits_and_the_rest_later(service, games):
     game = declared(games(), "loopback")
     first = games().play(game, seconds=0.6)
     assert not first.result.is_complete
-    assert 0 <= first.n_new < 36
+    assert 0 <= first.n_new < N_MOVES
     paused = games().read(game)
     assert donor_rows(paused) == donor_rows(first)
     service.seconds = 0
     rest = games().play(game)
     assert rest.result.is_complete
-    assert first.n_new + rest.n_new == 36
+    assert first.n_new + rest.n_new == N_MOVES
     other = games(product="another-product").play(game)
     assert donor_rows(other) == donor_rows(rest)
 
@@ -127,7 +128,7 @@ def test_as_much_is_played_as_fits_and_the_rest_later(service, games):
 def test_no_time_is_no_question(service, games):
     run = play_games(games(), SMALL, [("loopback",)], minutes=0)
     assert not service.bodies
-    assert run.left_out == {"loopback": "0 of 36 moves: play again to go on"}
+    assert run.left_out == {"loopback": f"0 of {N_MOVES} moves: play again to go on"}
     rows = beside_controls(games(), run)
     assert rows["donor_games"].filter(~pl.col("is_control"))["n_moves"].to_list() == [0]
 
@@ -187,7 +188,7 @@ def test_who_would_play_the_same_game_waits_until_it_is_over(service, games):
 
     first = games().play(game, moved=moved)
     threads[0].join(60)
-    assert first.n_new == 36
+    assert first.n_new == N_MOVES
     assert results[0].n_new == 0
     assert donor_rows(results[0]) == donor_rows(first)
     assert set(service.asked.values()) == {1}
@@ -244,7 +245,7 @@ def test_tables_hold_every_game_beside_its_controls(games, lake):
     assert rows["donor_games"].height == 2 + len(CONTROLS)
     assert rows["donor_games"]["is_control"].sum() == len(CONTROLS)
     assert rows["donor_games"]["rules"].n_unique() == 1
-    assert rows["donor_moves"].height == 36 * 7
+    assert rows["donor_moves"].height == N_MOVES * 7
     assert rows["donor_strategies"].height == 12 * 7
     for name in DONOR_TABLES:
         assert rows[name].columns == [column.name for column in WORKING_TABLES[name].columns]
@@ -285,8 +286,8 @@ def test_faults_are_counted_by_kind(games, service):
         '{"consideration": "", "percent": 130}' if "response_format" in body else "All."
     )
     (row,) = donor_rows(games().play(declared(games(), "loopback")))["donor_games"]
-    assert row["faults"] == ["no answer in form: 36"]
-    assert (row["n_faults"], row["n_rejected"], row["given"]) == (36, 108, 0.0)
+    assert row["faults"] == [f"no answer in form: {N_MOVES}"]
+    assert (row["n_faults"], row["n_rejected"], row["given"]) == (N_MOVES, 3 * N_MOVES, 0.0)
     assert [
         fault_kind(fault)
         for fault in (
@@ -313,7 +314,8 @@ def test_figures_show_games_beside_controls(games):
 
 
 def test_resources_are_those_before_each_round_and_at_the_end(games):
-    run = play_games(games(), SMALL, [("give-all",)])
+    three_rounds = DonorGame(n_agents=4, n_generations=3, n_rounds=3)
+    run = play_games(games(), three_rounds, [("give-all",)])
     rows = beside_controls(games(), run)
     moves, strategies = (
         rows[name].filter(game_id=run.games[0].declared.id)
