@@ -62,6 +62,7 @@ def test_a_nightly_run_without_changes_records_it_and_writes_nothing(
     assert seconds < 30
 
 
+@pytest.mark.slow
 def test_one_changed_summary_embeds_one_text_and_pools_collections_with_the_gene(
     installation: SmallInstallation,
 ) -> None:
