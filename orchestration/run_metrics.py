@@ -16,7 +16,6 @@ import dagster as dg
 import psutil
 from dagster import DagsterEventType
 
-from genept.common import give_memory_back
 from genept.text import EmbedBatch, Runner, TokenCounter
 
 EVERY = 0.1
@@ -34,8 +33,7 @@ class Meter:
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
-        """Start measuring a step; what the steps before it have freed is given back."""
-        give_memory_back()
+        """Start measuring a step."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._watch, name="meter", daemon=True)
             self._thread.start()

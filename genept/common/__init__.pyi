@@ -48,4 +48,3 @@ from .programs import program_path as program_path
 from .settings import Settings as Settings
 from .sizes import byte_size as byte_size
 from .workers import Workers as Workers
-from .workers import give_memory_back as give_memory_back

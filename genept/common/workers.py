@@ -38,19 +38,6 @@ def keep_memory() -> None:
     mallopt(_M_TRIM_THRESHOLD, _NEVER)
 
 
-def give_memory_back() -> None:
-    """Give memory that this process has freed back to the system, where the C library is glibc.
-
-    After texts were embedded a process else keeps a gigabyte or two that nothing uses.
-    """
-    pa.default_memory_pool().release_unused()
-    try:
-        trim = ctypes.CDLL(None).malloc_trim
-    except (OSError, AttributeError):
-        return
-    trim(0)
-
-
 def _begin_worker() -> None:
     """Prepare a worker: it keeps memory, and ends with the process that started it.
 

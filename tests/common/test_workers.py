@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -78,22 +77,3 @@ def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
         workers = {pid for pid in workers if psutil.pid_exists(pid)}
         time.sleep(0.1)
     assert not workers
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library decides itself")
-def test_freed_memory_is_given_back() -> None:
-    """Small blocks, the last of which is kept: the C library keeps what lies before it."""
-    code = (
-        "import ctypes, psutil\n"
-        "from genept.common.workers import give_memory_back\n"
-        "libc, own = ctypes.CDLL(None), psutil.Process()\n"
-        "libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]\n"
-        "blocks = [libc.malloc(60_000) for _ in range(5_000)]\n"
-        "[ctypes.memset(block, 1, 60_000) for block in blocks]\n"
-        "[libc.free(block) for block in blocks[:-1]]\n"
-        "before = own.memory_info().rss\n"
-        "give_memory_back()\n"
-        "print(before - own.memory_info().rss)\n"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(run.stdout) > 200_000_000
