@@ -208,6 +208,7 @@ def own_store(tmp_path: Path) -> Iterator[EmbeddedStore]:
     store.stop()
 
 
+@pytest.mark.slow
 def test_a_lost_disk_is_restored_from_the_copy_of_the_stores_folder(
     own_store: EmbeddedStore, tmp_path: Path
 ) -> None:

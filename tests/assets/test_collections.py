@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 
 import dagster as dg
+from installations import storage_settings
 from own_files import REFERENCE, counts, write_counts
 
 import genept.client.installation
@@ -22,12 +23,12 @@ from orchestration.resources import resources_of
 def test_a_refused_added_collection_does_not_affect_the_others(
     object_store, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(genept.client.installation, "open_store", lambda *_, **__: object_store)
     monkeypatch.setattr(genept.client.installation, "starter_reference", lambda _: REFERENCE)
     settings = Settings(
         state_dir=tmp_path / "state",
         product=f"left-out-{secrets.token_hex(4)}",
         collections=("good", "bad"),
+        **storage_settings(object_store),
     )
     for id_ in ("good", "bad"):
         path = tmp_path / f"{id_}.csv"

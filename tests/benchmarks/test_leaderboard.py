@@ -170,6 +170,7 @@ def test_spaces_of_several_recipes_form_one_ensemble_on_request(lake: Lake):
     assert value["ensemble/all"] > max(value["good/text"], value["fair/other"])
 
 
+@pytest.mark.slow
 def test_several_processes_give_what_one_gives(lake: Lake, spaces, object_store, tmp_path):
     alone = run_all(lake, spaces)
     other = Lake(lake.store, f"{lake.product}-other", tmp_path / "other")
@@ -182,6 +183,7 @@ def test_several_processes_give_what_one_gives(lake: Lake, spaces, object_store,
     assert {part.table for part in shared[0]} >= {"benchmark_results", "benchmark_comparisons"}
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_where_it_was(lake: Lake, spaces, monkeypatch):
     predicted, ends_at = [], 2
     real = entry_predictions.predicted

@@ -77,6 +77,7 @@ def test_without_players_the_controls_alone_are_played():
     assert run("list").count("3") == 0, "controls are not declared"
 
 
+@pytest.mark.slow
 def test_a_model_is_paid_for_after_a_question_and_shown_and_goes_on(service, tmp_path):
     model = ["--model", "loopback"]
     assert "at most $" in run(*SMALL, *model, code=1, said="n\n")

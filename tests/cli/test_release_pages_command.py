@@ -47,6 +47,7 @@ def test_pages_are_copied_for_a_browser(settings: Settings, tmp_path: Path) -> N
     assert copied == set(manifest.audit)
 
 
+@pytest.mark.slow
 def test_a_damaged_page_is_refused(settings: Settings) -> None:
     manifest = published(settings)
     releases = open_releases(settings, role="publisher")

@@ -74,6 +74,7 @@ def test_statements_are_written_once_the_price_is_agreed_to(asked):
     assert len(asked.bodies) == 3
 
 
+@pytest.mark.slow
 def test_statements_are_written_by_a_batch_at_half_the_price(asked):
     write = ("write", "--model", "loopback", "--gene", "TP53", "--gene", "BRAF")
     full, half = (

@@ -48,6 +48,12 @@ def hold(format_: str, n: int) -> None:
 
 
 @pytest.mark.parametrize("format_", mutations.FORMATS)
+def test_100_damaged_files_of_each_format(format_):
+    hold(format_, 100)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format_", mutations.FORMATS)
 def test_300_damaged_files_of_each_format(format_):
     hold(format_, 300)
 

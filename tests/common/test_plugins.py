@@ -184,6 +184,7 @@ def test_a_faulty_task_is_left_out_and_named_once(installed, capsys, source, why
     assert warning.count("genept-broken 1.0 adds 'broken-task' to genept.tasks, which " + why) == 1
 
 
+@pytest.mark.slow
 def test_the_command_line_finds_them_and_survives_a_faulty_one(tmp_path):
     """As after `pip install`: in a process of its own, by the path alone."""
     site = install(tmp_path / "site")

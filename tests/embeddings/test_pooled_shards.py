@@ -68,6 +68,7 @@ def test_the_axis_says_in_how_many_observations_a_gene_was_seen(lake, monkeypatc
         assert seen == (VALUES > 0).sum(axis=0).tolist()
 
 
+@pytest.mark.slow
 def test_the_processes_change_no_bit_and_the_cut_only_the_last(lake, monkeypatch, elsewhere):
     """Some kernels of OpenBLAS add up a row in an order that depends on its place in the block."""
     _, whole = sharded(lake, monkeypatch, N_CELLS)

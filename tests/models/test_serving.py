@@ -182,6 +182,7 @@ def test_a_champion_is_asked_about_what_it_does_not_know_and_only_once(trained, 
     assert skipped == {"diagnosis-planted, counted": "it reads log2, and the collection is counts"}
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_writes_it(trained, tmp_path, monkeypatch):
     platform = SimpleNamespace(
         registry=trained.registry, reference=NOMENCLATURE, file_allowance=USUAL

@@ -29,6 +29,7 @@ def message(result: subprocess.CompletedProcess[str]) -> str:
     return " ".join(result.stderr.split())
 
 
+@pytest.mark.slow
 def test_a_run_without_a_network_names_the_cause_and_publishes_nothing(
     bare_installation: Installation,
 ) -> None:

@@ -53,6 +53,7 @@ def test_scripts_are_played_beside_controls_and_checked(settings):
         assert metadata(again, "donor_games")["dagster/row_count"] == 2 * n_games - 1
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_available_is_named_and_the_controls_are_played(settings):
     with dg.DagsterInstance.ephemeral() as instance:
         result = run(settings, instance, players=["gpt-4.1-mini"])

@@ -61,6 +61,7 @@ def test_the_databases_are_opened_once_and_read_by_others(
         assert len(later.all_logs(result.run_id)) == events
 
 
+@pytest.mark.slow
 def test_few_databases_are_held(tmp_path: Path, opened: Counter[str]) -> None:
     with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
         runs = [

@@ -287,6 +287,7 @@ def test_the_webserver_does_not_start_where_the_guard_cannot_be_installed(
         webserver.main([])
 
 
+@pytest.mark.slow
 def test_a_viewer_signs_in_with_its_own_token_and_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

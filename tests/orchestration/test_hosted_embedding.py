@@ -170,6 +170,7 @@ pace.adapt(RateLimits(requests=30, tokens=1_000_000))
 """
 
 
+@pytest.mark.slow
 def test_requests_are_paced_by_limits_of_the_server_which_the_service_may_lower(server):
     def limits():
         return {limit["name"]: limit for limit in server.post("v2/concurrency_limits/filter")}

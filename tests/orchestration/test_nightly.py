@@ -137,6 +137,7 @@ def shown_version(event: dg.EventLogEntry) -> str:
     return str((event.asset_materialization.tags or {})["dagster/data_version"])
 
 
+@pytest.mark.slow
 def test_every_event_is_a_line_with_its_ids(installation: SmallInstallation) -> None:
     lines = [
         json.loads(line)

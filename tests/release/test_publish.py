@@ -458,6 +458,7 @@ def poll(releases: Releases) -> Iterator[list[Pointer]]:
     assert torn == []
 
 
+@pytest.mark.slow
 def test_of_publishers_at_once_one_wins_each_round_and_readers_see_no_torn_release(
     releases: Releases,
     offers: list[ReleaseCandidate],

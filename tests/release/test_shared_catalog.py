@@ -99,6 +99,7 @@ def test_it_is_written_once(releases: Releases) -> None:
     assert note.sha256 == hashlib.sha256(releases.store.get(key)).hexdigest()
 
 
+@pytest.mark.slow
 def test_releases_that_were_rolled_back_from_or_deleted_are_not_shown(releases: Releases) -> None:
     first, second, third = (publish(releases, number).release_id for number in (3, 4, 5))
     roll_back(releases, second, reason="bad")

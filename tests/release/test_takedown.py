@@ -95,6 +95,7 @@ def refused(request: Callable[[], Any]) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_the_public_copy_is_taken_back_too(
     settings: Settings, anybody: Settings, publish: Callable[[int], Manifest]
 ) -> None:
@@ -122,6 +123,7 @@ def test_the_public_copy_is_taken_back_too(
     assert "taken back already" in run("retract", first.release_id, "--reason", "again")
 
 
+@pytest.mark.slow
 def test_the_only_public_copy_is_withdrawn(
     settings: Settings, anybody: Settings, publish: Callable[[int], Manifest]
 ) -> None:

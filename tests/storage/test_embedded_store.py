@@ -63,6 +63,7 @@ def fake_program(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> 
     monkeypatch.setattr(server, "program", lambda: program)
 
 
+@pytest.mark.slow
 def test_data_outlives_stop_kill_and_taken_ports(
     own_store: EmbeddedStore, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,6 +81,7 @@ def test_a_process_without_keys_reads_lists_writes_and_deletes_nothing(
         assert {info.key: bucket.get(info.key) for info in bucket.list("")} == CONTENT
 
 
+@pytest.mark.slow
 def test_a_store_of_an_older_version_is_closed_in_place_and_keeps_its_objects(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

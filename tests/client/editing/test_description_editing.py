@@ -129,6 +129,7 @@ def test_an_editing_is_scored_kept_and_made_a_recipe(platform):
     assert fresh.statements.read("self-edited-1")["ensembl_gene_id"].n_unique() == n
 
 
+@pytest.mark.slow
 def test_what_cannot_be_scored_is_refused(platform):
     with pytest.raises(StoreError, match="no tasks on properties of genes"):
         edit_on(platform, "self-edited-1", "words", ("go-terms",), OPTIONS)

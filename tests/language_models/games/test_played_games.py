@@ -109,6 +109,7 @@ def test_a_game_is_played_once_and_read_by_everyone(service, games):
     assert games().declared.ids == [played.declared.id]
 
 
+@pytest.mark.slow
 def test_as_much_is_played_as_fits_and_the_rest_later(service, games):
     service.seconds = 0.05
     game = declared(games(), "loopback")

