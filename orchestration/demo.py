@@ -63,6 +63,7 @@ def demo(
         "neighbours FOXP3",
         'search "B cell that makes antibodies" --in cells',
         f'describe cells {COLLECTION} --group "B cells"',
+        f'annotate {COLLECTION} "B cell" "T cell" monocyte "NK cell" platelet "dendritic cell"',
         "release show   # tables, and code that reads them",
         "ui",
     ):
