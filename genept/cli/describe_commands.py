@@ -179,7 +179,8 @@ def annotate(
         search = SpaceSearch(Platform(Settings()), space, release=release)
         annotation = annotate_by_text(search, collection, named)
     if out is not None:
-        likely = annotation.probabilities.rename({name: f"p({name})" for name in named})
+        names = annotation.evidence["label"]
+        likely = annotation.probabilities.rename({name: f"p({name})" for name in names})
         write_table(annotation.rows.join(likely, on="observation_id", validate="1:1"), out)
     if as_json:
         for row in annotation.rows.iter_rows(named=True):

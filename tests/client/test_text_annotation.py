@@ -86,6 +86,7 @@ def test_labels_are_compared_whatever_their_order(search: SpaceSearch) -> None:
         (["B cell", "B cell "], "'B cell' is named twice"),
         (["B cell", " "], "one of them is empty"),
         (["B cell", "CL:9999999"], "no term CL:9999999"),
+        (["B cell", "observation_id"], "cannot be called observation_id"),
     ],
 )
 def test_labels_that_cannot_be_compared_are_refused(
@@ -116,7 +117,7 @@ def test_the_command_prints_and_writes(
     names.write_text("\ufeffT cell\n\nmonocyte\r\nneuron\n", encoding="utf-8")
     out = tmp_path / "cells.csv"
     run = CliRunner().invoke(
-        app, [COLLECTION, "B cell", "--labels", str(names), "--out", str(out)],
+        app, [COLLECTION, " B cell ", "--labels", str(names), "--out", str(out)],
         catch_exceptions=False,
     )  # fmt: skip
     assert run.exit_code == 0

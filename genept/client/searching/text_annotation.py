@@ -30,6 +30,7 @@ from genept.embeddings.text_readings import (
 
 FEWEST_LABELS: Final = 2
 SHOWN_GENES: Final = 5
+ID: Final = "observation_id"
 
 ROWS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "observation_id": pl.String, "label": pl.String, "nearest": pl.String,
@@ -129,7 +130,7 @@ def annotate_by_text(search: SpaceSearch, collection: str, labels: Sequence[str]
     ]
     return TextAnnotation(
         rows,
-        pl.DataFrame({"observation_id": rows["observation_id"], **columns}),
+        pl.DataFrame({ID: rows[ID], **columns}),
         pl.DataFrame(evidence, schema=EVIDENCE),
         {
             "collection": collection, "kind": str(of.about["kind"]), "space": search.space,
@@ -147,6 +148,8 @@ def _refuse_labels(labels: Sequence[str], has_terms: bool) -> None:
             f"labels are compared with each other, so at least {FEWEST_LABELS} different ones are "
             f"needed, and better all that may occur: {wrong}"
         )
+    if ID in labels:
+        raise StoreError(f"a label cannot be called {ID}: the probabilities are beside that column")
     if not has_terms and any(map(_is_id, labels)):
         raise StoreError(
             "the ontologies are not on this machine: `genept sources fetch "

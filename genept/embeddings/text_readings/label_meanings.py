@@ -105,7 +105,7 @@ def label_queries(
             continue
         words = words_of(label)
         for each in (of_field,) if of_field else ANY_FIELD:
-            (mapped,) = mapper.map_labels(collection, each, [words])
+            (mapped,) = mapper.map_labels(collection, each, [label])
             if ids := tuple(id_ for id_ in mapped.ids if id_ in terms):
                 words = terms[ids[0]].name if mapped.outcome == "abbreviation" else words
                 queries.append(LabelQuery(label, words, ids))
