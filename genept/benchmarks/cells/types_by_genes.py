@@ -126,14 +126,15 @@ def reading_rows(
     units = units_of(views)
     lineage = similarity_matrix(queries, of.ontology)
     ids_of = of.marker_ids(lake)
-    named = marker_matrix([query.texts(of.ontology) for query in queries], genes, ids_of)
-    in_words = marker_matrix([[query.words] for query in queries], genes, ids_of)
+    phrasings = [query.texts(of.ontology) for query in queries]
+    alone = [[query.words] for query in queries]
+    named, in_words = (marker_matrix(each, genes, ids_of) for each in (phrasings, alone))
     rows: list[dict[str, Any]] = []
     deciding: dict[str, Resampled] = {}
     pairs: list[tuple[str, str]] = []
     for space, embed in usable.items():
-        texts = [embed(query.texts(of.ontology)) for query in queries]
-        words = [embed([query.words]) for query in queries]
+        texts = [embed(each) for each in phrasings]
+        words = [embed(each) for each in alone]
         vectors = GeneTexts.read(lake, of.vectors[space], genes)
         name = f"{space.id}:genes"
         shuffled, plain = f"{space.id}@shuffled:genes", f"{name}@words-only"

@@ -14,7 +14,6 @@ import numpy as np
 import polars as pl
 
 from genept.client.api import load_table
-from genept.client.searching.released_expression import ReleasedExpression
 from genept.client.searching.search import SpaceSearch
 from genept.common import StoreError
 from genept.embeddings.text_readings import (
@@ -124,8 +123,10 @@ def annotate_by_text(search: SpaceSearch, collection: str, labels: Sequence[str]
     )
     columns = {label: likely[:, at] for at, label in enumerate(labels)}
     weights = gene_weights(similarity)
+    symbols = dict(search.all_symbols.iter_rows())
+    axis = [str(symbols.get(gene) or gene) for gene in of.genes]
     evidence = [
-        _evidence(query, rows, _genes(of, search, structure, weights[:, at], markers[:, at]))
+        _evidence(query, rows, _genes(axis, structure, weights[:, at], markers[:, at]))
         for at, query in enumerate(queries)
     ]
     return TextAnnotation(
@@ -163,15 +164,14 @@ def _is_id(label: str) -> bool:
 
 
 def _genes(
-    of: ReleasedExpression, search: SpaceSearch, structure: Structure, weights: Any, markers: Any
+    symbols: Sequence[str], structure: Structure, weights: Any, markers: Any
 ) -> dict[str, list[str]]:
     """Symbols of the genes that a label is read by."""
-    symbols = dict(search.all_symbols.iter_rows())
-    measured = np.zeros(len(of.genes), np.bool_)
+    measured = np.zeros(len(symbols), np.bool_)
     measured[structure.genes] = True
 
     def named(chosen: Any) -> list[str]:
-        return [str(symbols.get(of.genes[at]) or of.genes[at]) for at in chosen]
+        return [symbols[at] for at in chosen]
 
     heaviest = np.argsort(-np.where(measured & (markers == 0), weights, 0), kind="stable")
     return {

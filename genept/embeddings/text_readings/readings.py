@@ -188,8 +188,7 @@ def _decomposed(expression: sp.csr_matrix, unit: str, seed: int) -> _Decompositi
     dense = dense[:, varies]
     spread = dense.std(axis=0)
     mean, spread = dense.mean(axis=0), np.where(spread > _SMALLEST, spread, 1)
-    z = standardised(dense)
-    np.clip(z, -LARGEST, LARGEST, out=z)
+    z = np.clip((dense - mean) / spread, -LARGEST, LARGEST)
     k = min(COMPONENTS, *(size - 1 for size in z.shape))
     with threadpool_limits(1):
         left, strengths, right = randomized_svd(z, k, n_iter=5, random_state=seed)
