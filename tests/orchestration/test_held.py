@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,21 +31,27 @@ STEP_PROCESSES = {"execution": {"config": {"multiprocess": {"max_concurrent": 1}
 def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     """An installation that the environment names, with a first release of planted tables."""
     monkeypatch.setenv("GENEPT_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.syspath_prepend(PROJECT)  # step processes ignore the first entry of the path
     platform = Platform(held_run.settings())
     held_run.publish_first_release(platform)
     yield platform
     EmbeddedStore(tmp_path / "state" / "store").stop()
 
 
-def run(instance: dg.DagsterInstance, config: dict[str, object]) -> dg.DagsterRun:
-    """Run the job as another process of the installation would; return the run that ended."""
-    result = dg.execute_job(
-        dg.reconstructable(held_run.job), instance, run_config=config, raise_on_error=False
+def run(instance: dg.DagsterInstance, config: dict[str, object]) -> tuple[dg.DagsterRun, str]:
+    """Run the job in another process of the installation; return the ended run, and the output."""
+    path = os.pathsep.join([str(PROJECT), str(Path(held_run.__file__).parent)])
+    code = "import sys, held_run; held_run.execute(sys.argv[1])"
+    ended = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(config)],
+        env=os.environ | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
-    ended = instance.get_run_by_id(result.run_id)
-    assert ended is not None
-    return ended
+    assert ended.returncode == 0, ended.stdout
+    (newest,) = instance.get_runs(limit=1)
+    return newest, ended.stdout
 
 
 def failure(instance: dg.DagsterInstance, ended: dg.DagsterRun) -> dg.DagsterEvent:
@@ -64,19 +73,15 @@ def late_tail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("late_tail")
-def test_hold_approve_publish_and_hold_again(
-    platform: Platform, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_hold_approve_publish_and_hold_again(platform: Platform, tmp_path: Path) -> None:
     releases = platform.releases
     with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
         held_run.report_materialisations(
             instance, platform.releases.current(), genes=held_run.genes(platform, 30)
         )
         first = releases.current()
-        capfd.readouterr()
-        ended = run(instance, IN_PROCESS)
+        ended, printed = run(instance, IN_PROCESS)
         event = failure(instance, ended)
-        printed = "".join(capfd.readouterr())
         assert "genes: 100 rows became 30 (−70%)" in printed
         assert "genept release approve --reason" in printed
         assert "Traceback" not in printed
@@ -97,13 +102,14 @@ def test_hold_approve_publish_and_hold_again(
         assert releases.current() == first
 
         approve(releases, by="ada", reason="HGNC withdrew them")
-        assert run(instance, STEP_PROCESSES).is_success
+        ended, printed = run(instance, STEP_PROCESSES)
+        assert ended.is_success, printed
         second = releases.current()
         assert second.tables["genes"].rows == 30
         page = releases.store.get(f"{releases.folder(second.release_id)}/audit/approvals.md")
         assert "HGNC withdrew them (ada, " in page.decode()
 
         held_run.report_materialisations(instance, second, genes=held_run.genes(platform, 12))
-        event = failure(instance, run(instance, IN_PROCESS))
+        event = failure(instance, run(instance, IN_PROCESS)[0])
         assert "30 rows became 12" in str(event.step_failure_data.user_failure_data.description)
         assert releases.current() == second

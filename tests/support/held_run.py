@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -71,3 +72,10 @@ def job() -> dg.JobDefinition:
         loggers={"console": run_lines},
         executor=dg.multi_or_in_process_executor,
     ).resolve_job_def("publish")
+
+
+def execute(config: str) -> None:
+    """Run the job once with a configuration, as JSON, on the instance of the environment."""
+    with dg.DagsterInstance.get() as home:
+        job_of = dg.reconstructable(job)
+        dg.execute_job(job_of, home, run_config=json.loads(config), raise_on_error=False)
