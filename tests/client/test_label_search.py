@@ -32,8 +32,9 @@ from genept.common.errors import SourceError, StoreError
 from genept.common.settings import Settings
 from genept.datasources.formats import H5adOptions
 from genept.datasources.readers.hdf5.h5ad import read_h5ad
-from genept.embeddings.text_readings.similarities import unit_rows_of
-from genept.embeddings.text_readings.text_maps import fit_text_map
+from genept.embeddings.text_readings.label_meanings import LabelQuery
+from genept.embeddings.text_readings.similarities import softmax, unit_rows_of
+from genept.embeddings.text_readings.term_shares import type_terms
 from genept.storage.object_store import ObjectStore
 
 WORDS = {name: np.eye(4, DIMENSIONS)[at] * 2 for at, name in enumerate(TYPES)}
@@ -114,7 +115,7 @@ def test_a_fitted_map_is_kept_and_read_back(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("the map is fitted again")
 
-    monkeypatch.setattr("genept.client.searching.label_search.fit_text_map", refuse)
+    monkeypatch.setattr("genept.client.searching.label_search.type_probabilities", refuse)
     again = SpaceSearch(search.platform, SPACE)
     monkeypatch.setitem(vars(again), "_embedder", embed)
     assert again.text("B cell", "cells", n=5).rows.equals(first)
@@ -126,18 +127,20 @@ def test_a_fitted_map_is_kept_and_read_back(
         third.text("B cell", "cells")
 
 
+def fitted_labels_of(likely: np.ndarray, kinds: list[str], texts: np.ndarray) -> FittedLabels:
+    """Labels without ontology terms: each type is compared by its text alone."""
+    terms = type_terms([LabelQuery(kind, kind) for kind in kinds], {})
+    return FittedLabels(likely, texts, terms, texts)
+
+
 def test_a_type_of_another_collection_takes_its_share() -> None:
     """A collection without the type that is meant is not searched for the next best."""
     rng = np.random.default_rng(0)
     texts = unit_rows_of(np.array([WORDS[name] + 0.5 for name in TYPES]))
-    names, codes = np.array(TYPES), np.arange(60) % 2
-    directions = rng.normal(size=(60, 4)) * 0.3 + 2 * np.eye(4)[codes]
+    likely = softmax(5 * np.eye(2)[np.arange(60) % 2] + rng.normal(size=(60, 2)))
 
     def fitted(at: list[int]) -> FittedLabels:
-        kinds = [TYPES[each] for each in at]
-        return FittedLabels(
-            directions, fit_text_map(directions, names[at][codes], kinds, texts[at])
-        )
+        return fitted_labels_of(likely, [TYPES[each] for each in at], texts[at])
 
     none = {"with": np.zeros(60), "without": np.zeros(60)}
     maps = {"with": fitted([0, 1]), "without": fitted([2, 3])}
@@ -152,15 +155,13 @@ def test_a_collection_that_is_all_of_what_is_meant_is_found() -> None:
     """Its observations match the text equally well: less their own mean nothing would be left."""
     rng = np.random.default_rng(0)
     codes = np.arange(60) % 2
-    directions = rng.normal(size=(60, 4)) * 0.3 + 2 * np.eye(4)[codes]
+    likely = softmax(5 * np.eye(2)[codes] + rng.normal(size=(60, 2)))
     meant, other = np.eye(6)[0], np.eye(6)[1]
     kinds = {"all": [meant + 0.3 * np.eye(6)[2], meant + 0.3 * np.eye(6)[3]], "one": [meant, other]}
-    maps = {}
-    for name, texts in kinds.items():
-        labels = np.array([f"{name} {at}" for at in range(2)])
-        texts_of = unit_rows_of(np.array(texts))
-        kept = fit_text_map(directions, labels[codes], labels.tolist(), texts_of)
-        maps[name] = FittedLabels(directions, kept)
+    maps = {
+        name: fitted_labels_of(likely, [f"{name} 0", f"{name} 1"], unit_rows_of(np.array(texts)))
+        for name, texts in kinds.items()
+    }
     none = {"all": np.zeros(60), "one": np.zeros(60)}
     scores = label_scores(maps, unit_rows_of(meant), none)
     assert scores["all"].min() > scores["one"][codes == 1].max()

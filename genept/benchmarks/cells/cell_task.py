@@ -107,6 +107,7 @@ _CODE: Final = (
     "genept.collections.labels",
     "genept.embeddings.representations",
     "genept.embeddings.pooling",
+    "genept.embeddings.text_readings.directions",
     "genept.embeddings.text_readings.label_meanings",
     "genept.embeddings.text_readings.readings",
     "genept.embeddings.text_readings.similarities",

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 from genept.client.searching.released_expression import ReleasedExpression
 from genept.common import replacement
 from genept.embeddings.text_readings import (
-    Head,
     LabelQuery,
     Ontology,
-    TextMap,
-    fit_text_map,
+    TypeTerms,
     label_queries,
-    structure_of,
+    shares_through_terms,
     text_vectors,
+    type_probabilities,
+    type_shares,
+    type_terms,
 )
 from genept.storage import code_version, sha256_of
 
@@ -44,39 +45,48 @@ _CODE: Final = (
     "genept.client.searching.label_search",
     "genept.collections.labels",
     "genept.embeddings.pooling",
+    "genept.embeddings.text_readings.directions",
     "genept.embeddings.text_readings.label_meanings",
-    "genept.embeddings.text_readings.readings",
     "genept.embeddings.text_readings.similarities",
+    "genept.embeddings.text_readings.term_shares",
     "genept.embeddings.text_readings.text_maps",
+    "genept.embeddings.text_readings.type_regressions",
 )
 
-_ARRAYS: Final = ("texts", "centre", "spread", "weights", "offsets")
+_SMALLEST: Final = 1e-9
 
 
 @dataclass(frozen=True)
 class FittedLabels:
-    """A map that was fitted on the labels of a collection.
+    """What a collection's labels say of its observations, and what texts are compared with.
 
     Parameters
     ----------
-    directions
-        Observations × directions.
-    map
-        From them, and from texts, to types.
+    of_types
+        Observations × types (`type_probabilities`).
+    texts
+        Vectors of the types' texts, types × dimensions.
+    terms
+        Ontology terms that overlap with the types.
+    names
+        Vectors of their names, (n_names, dimensions).
     """
 
-    directions: Floats
-    map: TextMap
+    of_types: Floats
+    texts: Floats
+    terms: TypeTerms
+    names: Floats
 
     def save(self, path: Path) -> None:
         """Write it whole, or not at all; without pickles."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        about = json.dumps({"types": self.map.types, "head": self.map.head}).encode()
-        arrays: dict[str, Any] = {name: getattr(self.map, name) for name in _ARRAYS}
+        about = json.dumps({"terms": self.terms.terms, "names": self.terms.names}).encode()
         with replacement(path) as file:
             np.savez(
-                file, directions=self.directions, about=np.frombuffer(about, np.uint8), **arrays
-            )
+                file, of_types=self.of_types, texts=self.texts, names=self.names,
+                term_of=self.terms.term_of, shares=self.terms.shares,
+                about=np.frombuffer(about, np.uint8),
+            )  # fmt: skip
 
     @classmethod
     def load(cls, path: Path) -> FittedLabels | None:
@@ -84,12 +94,12 @@ class FittedLabels:
         try:
             with np.load(path, allow_pickle=False) as kept:
                 about = json.loads(kept["about"].tobytes())
-                arrays = {name: kept[name] for name in _ARRAYS}
-                directions = kept["directions"]
+                terms = TypeTerms(
+                    tuple(about["terms"]), tuple(about["names"]), kept["term_of"], kept["shares"]
+                )
+                return cls(kept["of_types"], kept["texts"], terms, kept["names"])
         except (OSError, ValueError, KeyError):
             return None
-        head = cast("Head", about["head"])
-        return cls(directions, TextMap(tuple(about["types"]), **arrays, head=head))
 
 
 @dataclass(frozen=True)
@@ -168,9 +178,14 @@ def fitted_labels(of: ReleasedExpression, texts: LabelTexts, folder: Path) -> Fi
     path = folder / f"{sha256_of(*inputs, [code_version(name) for name in _CODE])}.npz"
     if (kept := FittedLabels.load(path)) is not None:
         return kept
-    directions = structure_of(of.expression, of.unit).scores
-    vectors = text_vectors(texts.centre, texts.phrasings(of))
-    fitted = FittedLabels(directions, fit_text_map(directions, of.labels, of.types, vectors))
+    terms = type_terms(texts.queries(of), texts.ontology())
+    named = np.asarray(texts.embed(list(terms.names)))
+    fitted = FittedLabels(
+        type_probabilities(of.expression, of.unit, of.labels, of.types),
+        text_vectors(texts.centre, texts.phrasings(of)),
+        terms,
+        text_vectors(texts.centre, np.split(named, len(named))),
+    )
     fitted.save(path)
     return fitted
 
@@ -198,12 +213,15 @@ def label_scores(
     dict of NDArray of float64
         By collection, one score for each observation.
     """
+    through_terms = shares_through_terms(
+        [of.terms for of in fitted.values()], [of.names for of in fitted.values()], text
+    )
     matches, typical = {}, []
-    for name, of in fitted.items():
-        others = [other.map.texts for key, other in fitted.items() if key != name]
-        match, spread = of.map.matches(of.directions, text[None], _distinct(others))
-        matches[name] = match[:, 0]
-        typical.append(spread)
+    for (name, of), by_terms in zip(fitted.items(), through_terms, strict=True):
+        others = [other.texts for key, other in fitted.items() if key != name]
+        by_texts = type_shares(of.texts, text[None], _distinct(others))[0]
+        matches[name] = of.of_types @ (by_texts + by_terms) / 2
+        typical.append(max(float(of.of_types.std(axis=0).mean()), _SMALLEST))
     mean, unit = np.concatenate(list(matches.values())).mean(), float(np.mean(typical))
     scores = {}
     for name, match in matches.items():

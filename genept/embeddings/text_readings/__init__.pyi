@@ -45,11 +45,15 @@ from .similarities import similarity_on_axis as similarity_on_axis
 from .similarities import standardised as standardised
 from .similarities import text_similarity as text_similarity
 from .similarities import text_vectors as text_vectors
+from .term_shares import TypeTerms as TypeTerms
+from .term_shares import shares_through_terms as shares_through_terms
+from .term_shares import type_terms as type_terms
 from .text_maps import FEWEST_OF_TYPE as FEWEST_OF_TYPE
 from .text_maps import HEADS as HEADS
 from .text_maps import Head as Head
 from .text_maps import TextMap as TextMap
 from .text_maps import fit_text_map as fit_text_map
+from .text_maps import type_shares as type_shares
 from .text_markers import MarkerIds as MarkerIds
 from .text_markers import ids_of_names as ids_of_names
 from .text_markers import marker_matrix as marker_matrix
@@ -57,3 +61,4 @@ from .text_markers import markers_in as markers_in
 from .type_profiles import FEWEST_PROFILES as FEWEST_PROFILES
 from .type_profiles import GeneScale as GeneScale
 from .type_profiles import TypeProfiles as TypeProfiles
+from .type_regressions import type_probabilities as type_probabilities

@@ -34,6 +34,7 @@ DESCRIBED_BY: Final = (
     "genept.collections.labels",
     "genept.embeddings.text_readings.collection_descriptions",
     "genept.embeddings.text_readings.description_inputs",
+    "genept.embeddings.text_readings.directions",
     "genept.embeddings.text_readings.group_description",
     "genept.embeddings.text_readings.group_effects",
     "genept.embeddings.text_readings.group_statements",

@@ -15,21 +15,13 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from genept.embeddings.text_readings.similarities import (
-    compared_expression,
-    softmax,
-    speaking_genes,
-    standardised,
-    unit_rows_of,
-)
+from genept.embeddings.text_readings.directions import decompose
+from genept.embeddings.text_readings.similarities import softmax, speaking_genes, standardised
 
 Floats = NDArray[np.float64]
 
 COMPONENTS: Final = 20
 """Leading directions of expression that are kept, all with the same weight."""
-
-NEIGHBOURS: Final = 15
-"""Observations over which a score is averaged, itself included."""
 
 POWER: Final = 1.5
 """Of a gene's standardised similarity: few genes that a text speaks of decide."""
@@ -43,20 +35,12 @@ among these."""
 
 PLACED_AT_ONCE: Final = 4_096
 
-LARGEST: Final = 5.0
-"""Z-scores of expression are cut here."""
-
-SMALLEST_SHARE: Final = 0.01
-"""Share of observations that must express a gene."""
-
 SHARPNESS: Final = 12.0
 """Of probabilities: the least calibration error on pbmc-hao, .03, types weighing the same."""
 
 UNSURE: Final = 0.7
 """Below this probability of the best text the answer is none of them: on pbmc-hao right for 88 % of
 the 45 % of cells that it answers, and none for 81 % of cells whose type is not among the texts."""
-
-_SMALLEST: Final = 1e-9
 
 
 @dataclass(frozen=True)
@@ -103,10 +87,10 @@ def structure_of(expression: sp.csr_matrix, unit: str, *, seed: int = 0) -> Stru
     """
     n = expression.shape[0]
     if n <= MOST_DECOMPOSED:
-        found = _decomposed(expression, unit, seed)
+        found = decompose(expression, unit, COMPONENTS, seed=seed)
         return Structure(found.genes, found.loadings, found.smoothed(found.left))
     drawn = np.sort(np.random.default_rng(seed).choice(n, MOST_DECOMPOSED, replace=False))
-    found = _decomposed(sp.csr_matrix(expression[drawn]), unit, seed)
+    found = decompose(sp.csr_matrix(expression[drawn]), unit, COMPONENTS, seed=seed)
     scores = np.empty((n, len(found.loadings)))
     for first in range(0, n, PLACED_AT_ONCE):
         rows = slice(first, first + PLACED_AT_ONCE)
@@ -135,64 +119,8 @@ def neighbours_of(
     NDArray of intp
         `NEIGHBOURS` numbers, itself among them; fewer if there are not so many observations.
     """
-    found = _decomposed(expression, unit, seed)
+    found = decompose(expression, unit, COMPONENTS, seed=seed)
     return np.sort(found.nearest(found.left[[number]])[0])
-
-
-@dataclass(frozen=True)
-class _Decomposition:
-    """Leading directions of the standardised expression of some observations.
-
-    `left` is observations × directions, columns of unit length; `strengths` are the singular
-    values; `mean` and `spread` those of the genes in `genes`.
-    """
-
-    genes: NDArray[np.intp]
-    mean: Floats
-    spread: Floats
-    left: NDArray[np.floating]
-    strengths: NDArray[np.floating]
-    loadings: Floats
-
-    def placed(self, expression: sp.csr_matrix, unit: str) -> Floats:
-        """Other observations along the directions, as `left`."""
-        values = compared_expression(expression, unit)[:, self.genes].toarray()
-        z = np.clip((values - self.mean) / self.spread, -LARGEST, LARGEST)
-        return np.asarray(z @ self.loadings.T / np.maximum(self.strengths, _SMALLEST))
-
-    def nearest(self, along: NDArray[np.floating]) -> NDArray[np.intp]:
-        """The observations of `left` nearest to others by cosine, themselves included."""
-        from sklearn.neighbors import NearestNeighbors
-        from threadpoolctl import threadpool_limits
-
-        own, others = (unit_rows_of(rows * self.strengths) for rows in (self.left, along))
-        with threadpool_limits(1):
-            near = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(own))).fit(own)
-            found: NDArray[np.intp] = near.kneighbors(others, return_distance=False)
-        return found
-
-    def smoothed(self, along: NDArray[np.floating]) -> Floats:
-        """Means over the nearest observations of `left`."""
-        return np.asarray(self.left[self.nearest(along)].mean(axis=1), np.float64)
-
-
-def _decomposed(expression: sp.csr_matrix, unit: str, seed: int) -> _Decomposition:
-    from sklearn.utils.extmath import randomized_svd
-    from threadpoolctl import threadpool_limits
-
-    values = compared_expression(expression, unit)
-    by_gene = values.tocsc()
-    often = np.flatnonzero(np.diff(by_gene.indptr) >= SMALLEST_SHARE * values.shape[0])
-    dense = by_gene[:, often].toarray().astype(np.float32)
-    varies = (dense > dense.min(axis=0)).mean(axis=0) >= SMALLEST_SHARE
-    dense = dense[:, varies]
-    spread = dense.std(axis=0)
-    mean, spread = dense.mean(axis=0), np.where(spread > _SMALLEST, spread, 1)
-    z = np.clip((dense - mean) / spread, -LARGEST, LARGEST)
-    k = min(COMPONENTS, *(size - 1 for size in z.shape))
-    with threadpool_limits(1):
-        left, strengths, right = randomized_svd(z, k, n_iter=5, random_state=seed)
-    return _Decomposition(often[varies], mean, spread, left, strengths, right.astype(np.float64))
 
 
 def gene_weights(similarity: Floats, markers: Floats | None = None) -> Floats:

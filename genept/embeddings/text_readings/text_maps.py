@@ -87,26 +87,8 @@ class TextMap:
         return softmax(values) if self.head == "logistic" else np.asarray(values)
 
     def shares_of(self, texts: Floats, rivals: Floats | None = None) -> Floats:
-        """How much each text means each type.
-
-        Parameters
-        ----------
-        texts
-            As `text_vectors` returns them.
-        rivals
-            Vectors of texts of types that it was not fitted on, but that a text may mean; those of
-            its own types are left out.
-
-        Returns
-        -------
-        NDArray of float64
-            Texts × types; rows sum to 1, or to less with rivals.
-        """
-        every = self.texts
-        if rivals is not None and len(rivals):
-            strange = (rivals @ self.texts.T).max(axis=1) < SAME_TEXT
-            every = np.concatenate([every, rivals[strange]])
-        return softmax(texts @ every.T / SOFTNESS)[:, : len(self.types)]
+        """How much each text means each type: `type_shares` of its own types."""
+        return type_shares(self.texts, texts, rivals)
 
     def read(self, directions: Floats, texts: Floats, rivals: Floats | None = None) -> Floats:
         """Scores of observations for texts; a text that means no type in particular scores low.
@@ -116,7 +98,7 @@ class TextMap:
         directions
             Observations × directions.
         texts, rivals
-            As of `shares_of`.
+            As of `type_shares`.
 
         Returns
         -------
@@ -124,29 +106,34 @@ class TextMap:
             Observations × texts, less the mean over the observations, in units of how much the
             shares of a type differ.
         """
-        matches, typical = self.matches(directions, texts, rivals)
-        return np.asarray((matches - matches.mean(axis=0)) / typical)
-
-    def matches(
-        self, directions: Floats, texts: Floats, rivals: Floats | None = None
-    ) -> tuple[Floats, float]:
-        """How well observations match texts, comparable over maps that share their rivals.
-
-        Parameters
-        ----------
-        directions, texts, rivals
-            As of `read`.
-
-        Returns
-        -------
-        matches : NDArray of float64
-            Observations × texts: the sum over types of how much each is of it.
-        typical : float
-            How much the shares of a type differ over the observations, above 0.
-        """
         of_types = self.types_of(directions)
         typical = max(float(of_types.std(axis=0).mean()), _SMALLEST)
-        return np.asarray(of_types @ self.shares_of(texts, rivals).T), typical
+        matches = of_types @ self.shares_of(texts, rivals).T
+        return np.asarray((matches - matches.mean(axis=0)) / typical)
+
+
+def type_shares(types: Floats, texts: Floats, rivals: Floats | None = None) -> Floats:
+    """How much each text means each type.
+
+    Parameters
+    ----------
+    types
+        Vectors of the types' texts, types × dimensions.
+    texts
+        As `text_vectors` returns them.
+    rivals
+        Vectors of texts of other types that a text may mean; those of the types are left out.
+
+    Returns
+    -------
+    NDArray of float64
+        Texts × types; rows sum to 1, or to less with rivals.
+    """
+    every = types
+    if rivals is not None and len(rivals):
+        strange = (rivals @ types.T).max(axis=1) < SAME_TEXT
+        every = np.concatenate([every, rivals[strange]])
+    return softmax(texts @ every.T / SOFTNESS)[:, : len(types)]
 
 
 def fit_text_map(
@@ -156,6 +143,7 @@ def fit_text_map(
     texts: Floats,
     *,
     head: Head = HEADS[0],
+    inverse_penalty: float = INVERSE_PENALTY,
 ) -> TextMap:
     """Fit a map on the observations whose label is one of the types; types weigh the same.
 
@@ -171,6 +159,8 @@ def fit_text_map(
         Vectors of the types' texts, in their order.
     head
         Which model.
+    inverse_penalty
+        Of the logistic head; the others have penalties of their own.
 
     Returns
     -------
@@ -195,15 +185,21 @@ def fit_text_map(
     centre = balance @ fitted
     spread = np.sqrt(balance @ (fitted - centre) ** 2)
     spread = np.where(spread > _SMALLEST, spread, 1)
-    weights, offsets = _HEADS[head]((fitted - centre) / spread, of_type, balance)
+    x = (fitted - centre) / spread
+    if head == "logistic":
+        weights, offsets = _logistic(x, of_type, balance, inverse_penalty)
+    else:
+        weights, offsets = (_ridge if head == "ridge" else _pls)(x, of_type, balance)
     return TextMap(tuple(types), texts, centre, spread, weights, offsets, head)
 
 
-def _logistic(x: Floats, codes: NDArray[np.intp], balance: Floats) -> tuple[Floats, Floats]:
+def _logistic(
+    x: Floats, codes: NDArray[np.intp], balance: Floats, inverse_penalty: float
+) -> tuple[Floats, Floats]:
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    model = LogisticRegression(C=INVERSE_PENALTY, max_iter=500)
+    model = LogisticRegression(C=inverse_penalty, max_iter=500)
     with threadpool_limits(1):
         model.fit(x, codes, sample_weight=balance * len(x))
     if len(model.classes_) == 2:  # one column stands for both
@@ -228,6 +224,3 @@ def _pls(x: Floats, codes: NDArray[np.intp], _balance: Floats) -> tuple[Floats, 
     model = PLSRegression(components, scale=False).fit(x, np.eye(k)[codes])
     weights = np.asarray(model.coef_.T, np.float64)
     return weights, model.predict(np.zeros((1, x.shape[1])))[0]
-
-
-_HEADS: Final = {"logistic": _logistic, "ridge": _ridge, "pls": _pls}

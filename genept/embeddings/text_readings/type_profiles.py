@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from genept.embeddings.text_readings.readings import LARGEST, SMALLEST_SHARE
+from genept.embeddings.text_readings.directions import LARGEST, SMALLEST_SHARE
 from genept.embeddings.text_readings.similarities import (
     compared_expression,
     speaking_genes,
