@@ -138,7 +138,8 @@ def test_controls_keep_what_is_not_dealt():
     similarity = rng.normal(size=(20, 3))
     similarity[4] = np.nan
     markers = rng.normal(size=(20, 3))
-    texts = TypeTexts(np.eye(3), similarity, markers)
+    lineages = rng.normal(size=(3, 4))
+    texts = TypeTexts(np.eye(3), similarity, markers, lineages)
     for control in (texts.shuffled(rng), texts.random(rng)):
         assert np.isnan(control.similarity[4]).all()
         assert np.isfinite(np.delete(control.similarity, 4, axis=0)).all()
@@ -149,6 +150,9 @@ def test_controls_keep_what_is_not_dealt():
     np.testing.assert_array_equal(dealt.vectors, np.eye(3)[[1, 2, 0]])
     np.testing.assert_array_equal(dealt.similarity, similarity[:, [1, 2, 0]])
     np.testing.assert_array_equal(dealt.markers, markers[:, [1, 2, 0]])
+    np.testing.assert_array_equal(dealt.lineages, lineages[[1, 2, 0]])
+    assert texts.random(rng).beside_lineages.shape == (3, 3)
+    assert texts.beside_lineages.shape == (3, 7)
 
 
 def test_rare_types_and_too_few_types_are_left_alone(planted):

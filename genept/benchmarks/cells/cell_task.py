@@ -113,6 +113,7 @@ _CODE: Final = (
     "genept.embeddings.text_readings.similarities",
     "genept.embeddings.text_readings.text_maps",
     "genept.embeddings.text_readings.text_markers",
+    "genept.embeddings.text_readings.type_lineages",
     "genept.embeddings.text_readings.type_profiles",
     "genept.schema.tables",
 )

@@ -22,6 +22,7 @@ from genept.embeddings import ObservationViews, axis_genes
 from genept.embeddings.text_readings import (
     gene_centre,
     label_queries,
+    lineage_vectors,
     marker_matrix,
     text_vectors,
 )
@@ -76,12 +77,13 @@ def left_out_rows(
     frames: dict[str, list[pl.DataFrame]] = {LEFT_OUT: [], GENERATED: []}
     phrasings = [query.texts(of.ontology) for query in queries]
     alone = [[query.words] for query in queries]
+    lineages = lineage_vectors([query.terms for query in queries], of.ontology)
     ids_of = of.marker_ids(lake)
     markers, in_words = (marker_matrix(each, genes, ids_of) for each in (phrasings, alone))
     for space, embed in usable.items():
         read = GeneTexts.read(lake, of.vectors[space], genes)
-        texts = _type_texts(read, [embed(each) for each in phrasings], markers)
-        words = _type_texts(read, [embed(each) for each in alone], in_words)
+        texts = _type_texts(read, [embed(each) for each in phrasings], markers, lineages)
+        words = _type_texts(read, [embed(each) for each in alone], in_words, lineages[:, :0])
         name, asked = f"{space.id}:genes", _asked(space, texts, words, seed)
         for task, model, metric, resampled in _scored(cells, name, asked, seed):
             n = len(cells.codes) if task == LEFT_OUT else len(cells.types)
@@ -99,9 +101,9 @@ def left_out_rows(
     return rows, {task: pl.concat(each) for task, each in frames.items()}
 
 
-def _type_texts(read: GeneTexts, phrasings: Texts, markers: Floats) -> TypeTexts:
+def _type_texts(read: GeneTexts, phrasings: Texts, markers: Floats, lineages: Floats) -> TypeTexts:
     vectors = text_vectors(gene_centre(read.matrix), phrasings)
-    return TypeTexts(vectors, read.similarity(list(phrasings)), markers)
+    return TypeTexts(vectors, read.similarity(list(phrasings)), markers, lineages)
 
 
 def _asked(

@@ -23,6 +23,7 @@ from genept.embeddings.text_readings import (
     Structure,
     TextMap,
     TypeProfiles,
+    beside_lineages,
     fit_text_map,
     read_observations,
     standardised,
@@ -47,27 +48,42 @@ class TypeTexts:
         Genes × types.
     markers
         Genes × types: what the texts say to be expressed or not.
+    lineages
+        Types × terms (`lineage_vectors`); no columns: texts alone.
     """
 
     vectors: Floats
     similarity: Floats
     markers: Floats
+    lineages: Floats
+
+    @property
+    def beside_lineages(self) -> Floats:
+        """Vectors of the texts beside the lineages, as profiles are generated from."""
+        return beside_lineages(self.vectors, self.lineages)
 
     def dealt(self, order: NDArray[np.intp]) -> TypeTexts:
-        """Each type with the text of another."""
-        return TypeTexts(self.vectors[order], self.similarity[:, order], self.markers[:, order])
+        """Each type with the text and the lineage of another."""
+        return TypeTexts(
+            self.vectors[order],
+            self.similarity[:, order],
+            self.markers[:, order],
+            self.lineages[order],
+        )
 
     def shuffled(self, rng: np.random.Generator) -> TypeTexts:
         """Each gene with the description of another."""
         return replace(self, similarity=dealt_genes(self.similarity, rng))
 
     def random(self, rng: np.random.Generator) -> TypeTexts:
-        """Random vectors in place of texts and of genes."""
+        """Random vectors in place of texts and of genes, without lineages."""
         vectors = rng.standard_normal(self.vectors.shape)
         drawn = rng.standard_normal(self.similarity.shape)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         similarity = np.where(np.isfinite(self.similarity), drawn, np.nan)
-        return replace(self, vectors=vectors / lengths, similarity=similarity)
+        return replace(
+            self, vectors=vectors / lengths, similarity=similarity, lineages=self.lineages[:, :0]
+        )
 
 
 @dataclass(frozen=True)
@@ -150,16 +166,16 @@ class Labelled:
         """Correlation of generated and measured profile, by type."""
         return np.array([
             _correlation(of, self._with(at, texts).direction(
-                texts.vectors[at], texts.similarity[:, at]
+                texts.beside_lineages[at], texts.similarity[:, at]
             ), own)
             for at, (of, own) in enumerate(self.others)
         ])  # fmt: skip
 
     def nearest(self, texts: TypeTexts) -> Floats:
-        """The same of the measured profile of the type whose text is nearest."""
+        """The same of the measured profile of the type whose text and lineage are nearest."""
         correlations = []
         for at, (of, own) in enumerate(self.others):
-            near = int((self._with(at, texts).texts @ texts.vectors[at]).argmax())
+            near = int((self._with(at, texts).texts @ texts.beside_lineages[at]).argmax())
             correlations.append(_correlation(of, of.means[near] - of.centre, own))
         return np.array(correlations)
 
@@ -167,7 +183,7 @@ class Labelled:
         of, _ = self.others[at]
         rest = np.arange(len(self.types)) != at
         return TypeProfiles(
-            of.scale, of.types, of.means, texts.vectors[rest], texts.similarity[:, rest]
+            of.scale, of.types, of.means, texts.beside_lineages[rest], texts.similarity[:, rest]
         )
 
     def score_of_cells(self, values: Floats, seed: int) -> Resampled:

@@ -16,14 +16,19 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
+from genept.client.searching.label_search import is_searchable
 from genept.client.searching.search import SpaceSearch
 from genept.client.vectors import Matrix
 from genept.common import StoreError, replacement
 from genept.embeddings.text_readings import (
     FEWEST_PROFILES,
     TypeProfiles,
+    beside_lineages,
     generate_profile,
+    likely_terms,
+    lineage_of_text,
     measured_of,
     profile_similarity,
     text_vectors,
@@ -33,6 +38,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from genept.client.searching.released_expression import ReleasedExpression
+
+Floats = NDArray[np.float64]
 
 BY_TYPES: Final = "labelled-types-and-genes-of-the-text"
 BY_GENES: Final = "genes-of-the-text"
@@ -62,9 +69,9 @@ class TextProfile:
         The observations that are most like it: `observation_id`, `label`, `correlation`.
     about
         `generated`, `note`, `text`, `method`, `space`, `collection`, `label`, `types`,
-        `nearest_type`: the labelled type whose text is most like the text, `genes_not_measured`: of
-        the `GENES_OF_TEXT` genes nearest to the text those that the collection has not, or too
-        rarely, `release`, `unit`, `licence`, `citation`, `generated_at`.
+        `nearest_type`: the labelled type whose text and lineage are most like it,
+        `genes_not_measured`: of the `GENES_OF_TEXT` genes nearest to the text those that the
+        collection has not, or too rarely, `release`, `unit`, `licence`, `citation`, `generated_at`.
     """
 
     genes: pl.DataFrame
@@ -158,12 +165,13 @@ def generate_for_text(
     texts = search.label_texts
     phrasings = texts.phrasings(of) if types else []
     centred = text_vectors(texts.centre, [*phrasings, vector])
+    known = beside_lineages(centred, _lineages(search, of, centred[-1], len(types)))
     similar = of.similarity(search.genes, [*phrasings, vector])
     profiles = TypeProfiles.of(
-        of.expression, of.unit, of.labels, types, centred[:-1], similar[:, :-1]
+        of.expression, of.unit, of.labels, types, known[:-1], similar[:, :-1]
     )
-    profile = generate_profile(profiles, centred[-1], similar[:, -1])
-    like = int(np.argmax(centred[:-1] @ centred[-1])) if types else 0
+    profile = generate_profile(profiles, known[-1], similar[:, -1])
+    like = int(np.argmax(known[:-1] @ known[-1])) if types else 0
     likeness = profile_similarity(profiles, profile.deviation, of.expression)
     best = np.argsort(-likeness, kind="stable")[:n]
     nearest = pl.DataFrame({
@@ -187,6 +195,21 @@ def generate_for_text(
         "genes_not_measured": _not_measured(search, vector[0], rows),
     }
     return TextProfile(rows, nearest, about)
+
+
+def _lineages(search: SpaceSearch, of: ReleasedExpression, text: Floats, n_types: int) -> Floats:
+    """Lineages of the types, and that of a text by the names of terms that it resembles.
+
+    Without columns where types have no terms, or too many observations to fit maps on.
+    """
+    texts = search.label_texts
+    if not n_types or not is_searchable(of) or not texts.ontology():
+        return np.zeros((n_types + 1, 0))
+    fitted = search.fitted(of.collection)
+    likely = likely_terms([fitted.terms], [fitted.names], text)
+    terms = [query.terms for query in texts.queries(of)]
+    of_types, of_text = lineage_of_text(likely, terms, texts.ontology())
+    return np.concatenate([of_types, of_text[None]])
 
 
 def _not_measured(search: SpaceSearch, vector: Matrix, rows: pl.DataFrame) -> list[str]:

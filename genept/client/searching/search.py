@@ -180,11 +180,12 @@ class SpaceSearch:
             lambda: platform.ontology, platform.ontology_version,
         )  # fmt: skip
 
-    def _fitted(self, collection: str) -> FittedLabels:
+    def fitted(self, collection: str) -> FittedLabels:
+        """What the labels of a collection say, fitted once; `is_searchable` by its labels."""
         if collection not in self._maps:
-            folder = self.platform.settings.state / "cache" / "text_maps"
+            kept = self.platform.settings.state / "cache" / "text_maps"
             of = self.expression_of(collection)
-            self._maps[collection] = fitted_labels(of, self.label_texts, folder)
+            self._maps[collection] = fitted_labels(of, self.label_texts, kept)
         return self._maps[collection]
 
     def _observations(
@@ -201,9 +202,8 @@ class SpaceSearch:
         }
         meaning = f"mean z-score of the {N_GENES} genes nearest to the text in {self.space}"
         if labels and all(map(is_searchable, read.values())):
-            fitted = {name: self._fitted(name) for name in names}
             text = text_vectors(self.label_texts.centre, [query[None]])[0]
-            scores = label_scores(fitted, text, scores)
+            scores = label_scores({name: self.fitted(name) for name in names}, text, scores)
             meaning = (
                 f"published labels, {sum(len(x.types) for x in read.values())} types, whose texts "
                 f"are similar in {self.space}, and the {N_GENES} genes nearest to the text"

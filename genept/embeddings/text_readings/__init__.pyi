@@ -46,6 +46,7 @@ from .similarities import standardised as standardised
 from .similarities import text_similarity as text_similarity
 from .similarities import text_vectors as text_vectors
 from .term_shares import TypeTerms as TypeTerms
+from .term_shares import likely_terms as likely_terms
 from .term_shares import shares_through_terms as shares_through_terms
 from .term_shares import type_terms as type_terms
 from .text_maps import FEWEST_OF_TYPE as FEWEST_OF_TYPE
@@ -58,6 +59,9 @@ from .text_markers import MarkerIds as MarkerIds
 from .text_markers import ids_of_names as ids_of_names
 from .text_markers import marker_matrix as marker_matrix
 from .text_markers import markers_in as markers_in
+from .type_lineages import beside_lineages as beside_lineages
+from .type_lineages import lineage_of_text as lineage_of_text
+from .type_lineages import lineage_vectors as lineage_vectors
 from .type_profiles import FEWEST_PROFILES as FEWEST_PROFILES
 from .type_profiles import GeneScale as GeneScale
 from .type_profiles import TypeProfiles as TypeProfiles

@@ -145,11 +145,29 @@ def shares_through_terms(
     list of NDArray of float64
         For each collection one number for each type.
     """
+    share = likely_terms(collections, names, text)
+    return [np.array([share[term] for term in of.terms]) @ of.shares for of in collections]
+
+
+def likely_terms(
+    collections: Sequence[TypeTerms], names: Sequence[Floats], text: Floats
+) -> dict[str, float]:
+    """How likely a text means each term, by the nearest of the term's names.
+
+    Parameters
+    ----------
+    collections, names, text
+        As of `shares_through_terms`.
+
+    Returns
+    -------
+    dict of float
+        By term; they sum to 1.
+    """
     closest: dict[str, float] = {}
     for of, vectors in zip(collections, names, strict=True):
         best = np.full(len(of.terms), -np.inf)
         np.maximum.at(best, of.term_of, vectors @ text)
         closest |= dict(zip(of.terms, best.tolist(), strict=True))
     likely = softmax(np.array(list(closest.values()))[None] / SHARPNESS)[0]
-    share = dict(zip(closest, likely.tolist(), strict=True))
-    return [np.array([share[term] for term in of.terms]) @ of.shares for of in collections]
+    return dict(zip(closest, likely.tolist(), strict=True))

@@ -135,7 +135,8 @@ class TypeProfiles:
     means
         Types × genes: mean standardised expression.
     texts
-        Vectors of the types' texts, types × dimensions (`text_vectors`).
+        Vectors of the types' texts, types × dimensions (`text_vectors`), alone or beside lineages
+        (`beside_lineages`).
     similarity
         Of genes with the types' texts, genes × types (`text_similarity`); NaN without description.
     """
@@ -205,7 +206,7 @@ class TypeProfiles:
         Parameters
         ----------
         text
-            Vector of the text, (dimensions,).
+            Vector of the text, as those of the types, (dimensions,).
         similarity
             Of each gene with the text, (n_genes,); NaN without a description.
 
