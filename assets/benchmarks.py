@@ -79,6 +79,7 @@ def benchmarks(context: Context, platform: PlatformResource, **tables: StoredTab
         *platform.costs(tables["gene_descriptions"]),
         *library.programs_of_spaces(lake, spaces, labels.properties),
     ]
+    platform.release_memory()
     parts, remarks = library.run_tasks(
         lake, labels, spaces, further=further, slow_controls=platform.settings.full_models,
         processes=platform.settings.threads,

@@ -71,5 +71,6 @@ def ingested_collections(context: Context, platform: PlatformResource) -> TableR
 @dg.asset(**declared("ontology_terms"))
 def ontology_terms(platform: PlatformResource, label_mapping: StoredTable) -> TableResult:
     """The terms that labels mean, and all terms above these."""
-    ontologies = platform.label_ontologies
-    return table_result(build_ontology_terms(platform.lake, label_mapping, ontologies))
+    terms = build_ontology_terms(platform.lake, label_mapping, platform.label_ontologies)
+    platform.release_memory()  # nothing below maps labels
+    return table_result(terms)

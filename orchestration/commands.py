@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genept.common import PENDING_EXIT, Settings, StoreError, console
+from genept.common import PENDING_EXIT, Settings, StoreError, console, share_memory
 from genept.release import COMMAND
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def build_release() -> bool:
     typer.Exit
         Batches of a hosted model are pending, so that nothing was published yet.
     """
+    share_memory()
     with _no_garbage():
         import dagster as dg
 

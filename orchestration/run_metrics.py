@@ -16,6 +16,7 @@ import dagster as dg
 import psutil
 from dagster import DagsterEventType
 
+from genept.common import give_memory_back, share_memory
 from genept.text import EmbedBatch, Runner, TokenCounter
 
 EVERY = 0.1
@@ -33,8 +34,10 @@ class Meter:
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
-        """Start measuring a step."""
+        """Start measuring a step, for which memory that earlier ones freed is given back."""
+        give_memory_back()
         if self._thread is None:
+            share_memory()  # `genept run` has done so; a process that Dagster started has not
             self._thread = threading.Thread(target=self._watch, name="meter", daemon=True)
             self._thread.start()
         with self._lock:

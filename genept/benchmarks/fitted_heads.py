@@ -41,6 +41,9 @@ MOST_STEPS: Final = 100
 TOLERANCE: Final = 1e-9
 """Steps of conjugate gradients, and the share of the squared residual at which they end."""
 
+AT_ONCE: Final = 256
+"""Most columns whose deviations are computed at once."""
+
 LEFT_OUT: Final = (4_000, 100)
 """Most rows and columns whose leave-one-out errors choose the penalty."""
 
@@ -178,12 +181,18 @@ def standardised_by_training(x: Features, test: Features) -> tuple[Features, Fea
         scaler = StandardScaler(with_mean=False).fit(x)
         shared = np.sqrt(max(int((scaler.var_ > 0).sum()), 1))
         return seen_columns(scaler.transform(x) / shared, scaler.transform(test) / shared)
-    mean, spread = x.mean(axis=0), x.std(axis=0)
+    mean, spread = x.mean(axis=0), _deviation(x)
     varies = spread > SMALLEST_SPREAD
     divisor = np.where(varies, spread, 1) * np.sqrt(max(int(varies.sum()), 1))
     for values in (x, test):
         np.divide(np.subtract(values, mean, out=values), divisor.astype(x.dtype), out=values)
     return x, test
+
+
+def _deviation(x: Matrix) -> Matrix:
+    """Standard deviation of each column; numpy copies what it takes it of, so of some at a time."""
+    some = np.array_split(np.arange(x.shape[1]), -(-x.shape[1] // AT_ONCE))
+    return np.concatenate([x[:, at[0] : at[-1] + 1].std(axis=0) for at in some])
 
 
 def chosen_strength(

@@ -15,7 +15,7 @@ from genept.benchmarks import Labels, SpaceVectors, build_labels, space_costs
 from genept.client.generated_texts import require_cleared
 from genept.client.known_spaces import KnownSpaces
 from genept.client.statement_writing import RemoteModels
-from genept.common import Settings
+from genept.common import Settings, give_memory_back
 from genept.datasources import gene_group_file, read_gene_groups
 from genept.nomenclature import Groups, Nomenclature, family_groups
 from genept.storage import Part, StoredTable
@@ -46,6 +46,13 @@ class Platform(KnownSpaces):
     ) -> None:
         super().__init__(settings)
         self.runner, self.remote = runner, remote
+
+    def release_memory(self) -> None:
+        """Let go of what was read of sources and models; it is read again when it is needed."""
+        self.embedders.release()
+        for name in ("label_mapper", "ontology", "reference"):
+            vars(self).pop(name, None)
+        give_memory_back(and_garbage=True)
 
     def diagnosis_tasks(self, collection: str) -> list[DiagnosisTask]:
         """What is to be read from the samples of a bulk collection."""

@@ -34,6 +34,8 @@ from .errors import setting as setting
 from .figures import ReportFigure as ReportFigure
 from .figures import new_figure as new_figure
 from .figures import png_bytes as png_bytes
+from .memory import give_memory_back as give_memory_back
+from .memory import share_memory as share_memory
 from .operating_system import is_running as is_running
 from .operating_system import machine as machine
 from .operating_system import private_folder as private_folder

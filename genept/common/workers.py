@@ -5,7 +5,6 @@ What they work on is in the modules that use them.
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 from collections import deque
@@ -14,28 +13,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from itertools import chain, islice
 from multiprocessing.connection import wait as wait_for
 from threading import Thread
-from typing import Final, TypeVar
+from typing import TypeVar
 
-import pyarrow as pa
-
-_M_TRIM_THRESHOLD: Final = -1
-_M_MMAP_MAX: Final = -4
-_NEVER: Final = 2**31 - 1
-
-
-def keep_memory() -> None:
-    """Keep freed memory in this process, where the C library is glibc; else do nothing.
-
-    A shard's arrays are too large for the allocators' own stock: each would be mapped, filled with
-    zeros by the kernel, and given back, which took a tenth of the processor time of an ingest.
-    """
-    pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    mallopt(_M_MMAP_MAX, 0)
-    mallopt(_M_TRIM_THRESHOLD, _NEVER)
+from genept.common.memory import keep_memory
 
 
 def _begin_worker() -> None:

@@ -105,6 +105,10 @@ class Embedders:
             )
         return self._opened[id_]
 
+    def release(self) -> None:
+        """Let go of the opened embedders of this machine, which are opened again when needed."""
+        self._opened.clear()
+
     @staticmethod
     def _fault(plugin: Plugin) -> str | None:
         """Why an embedder of another distribution cannot be loaded; None if it can."""

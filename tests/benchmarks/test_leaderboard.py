@@ -9,7 +9,7 @@ from gene_spaces import GENES, YES, N, space
 
 from genept.benchmarks.gene_tasks import PropertyTask
 from genept.benchmarks.resampling import resampled
-from genept.benchmarks.runs import entry_predictions
+from genept.benchmarks.runs import entry_predictions, stored_steps
 from genept.benchmarks.runs.leaderboard import run_tasks
 from genept.benchmarks.task_base import Labels, random_vectors
 from genept.release.staging import collections_in
@@ -168,6 +168,22 @@ def test_spaces_of_several_recipes_form_one_ensemble_on_request(lake: Lake):
     decided = results.filter(split=TASK.clean, metric="auroc")
     value = dict(decided.select("representation", "value").iter_rows())
     assert value["ensemble/all"] > max(value["good/text"], value["fair/other"])
+
+
+def test_memory_is_given_back_after_every_step(lake: Lake, spaces, monkeypatch):
+    """A worker would else hold what its largest step took, to the end."""
+    events, real = [], entry_predictions.predicted
+
+    def predicted(copies, inputs, name, members):
+        events.append(name)
+        return real(copies, inputs, name, members)
+
+    monkeypatch.setattr(entry_predictions, "predicted", predicted)
+    monkeypatch.setattr(stored_steps, "give_memory_back", lambda: events.append("given back"))
+    run_tasks(lake, labels(), spaces[:1], tasks={"t": TASK})
+    names = [event for event in events if event != "given back"]
+    assert len(names) > 1
+    assert all(events[events.index(name) + 1] == "given back" for name in names)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from genept.benchmarks.fitted_heads import (
     logistic_scores,
     standardised_by_training,
 )
+from genept.benchmarks.pairs.pair_inputs import FEATURES
 from genept.benchmarks.pairs.pair_sums import PairSums
 from genept.benchmarks.solvers import binary_weights, of_matrix, of_sums, turned
 
@@ -77,6 +78,19 @@ def test_sums_of_pairs_score_as_rows_that_are_formed():
     for form in (np.asarray, csr_array):
         plain = PairSums(form(X), PAIRS, TEST, LABEL, is_standardised=False).scores()
         assert np.log(plain / (1 - plain)) == pytest.approx(published, abs=0.05)
+
+
+def test_large_features_of_pairs_are_what_numpy_makes_of_copies():
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(size=(900, 200)).astype(np.float32) for _ in range(2))
+    given = a.copy(), b.copy()
+    x = FEATURES["all-symmetric"](a, b)
+    assert np.array_equal(x, np.concatenate([a + b, a * b, abs(a - b)], axis=1))
+    assert x.dtype == np.float32
+    assert np.array_equal((a, b), given)
+    mean, spread = x.mean(axis=0), x.std(axis=0)  # of 600 columns: more than are taken at once
+    expected = (x - mean) / (spread * np.sqrt(600)).astype(np.float32)
+    assert np.array_equal(standardised_by_training(x.copy(), x.copy())[0], expected)
 
 
 def test_sparse_sums_are_standardised_by_the_deviation_over_pairs():

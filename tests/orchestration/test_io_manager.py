@@ -9,8 +9,10 @@ import pytest
 from declared_rows import store_table
 
 from genept.client.platform import Platform
+from genept.common.memory import give_memory_back
 from genept.common.settings import Settings
 from genept.release.publish import Releases
+from orchestration import run_metrics
 from orchestration.io_manager import LakeIOManager
 from orchestration.run_metrics import EVERY
 
@@ -37,6 +39,7 @@ def test_a_run_of_single_assets_records_its_peak_memory(platform, lake):
         assert array[-1]
         return store_table(lake, "collections")
 
+    give_memory_back()  # as the run does
     before = psutil.Process().memory_info().rss
     (event,) = run_of([collections], platform).get_asset_materialization_events()
     assert event.materialization.metadata["peak_memory"].value - before > 250e6
@@ -49,3 +52,13 @@ def test_an_output_other_than_the_assets_own_table_is_refused(platform, lake):
 
     with pytest.raises(TypeError, match="asset 'genes' returned .*return its table"):
         run_of([genes], platform)
+
+
+def test_a_step_is_measured_without_what_earlier_ones_freed(monkeypatch):
+    called = []
+    monkeypatch.setattr(run_metrics, "share_memory", lambda: called.append("share"))
+    monkeypatch.setattr(run_metrics, "give_memory_back", lambda: called.append("give back"))
+    meter = run_metrics.Meter()
+    for _ in range(2):
+        meter.begin()
+    assert called == ["give back", "share", "give back"]

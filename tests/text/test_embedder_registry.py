@@ -1,7 +1,9 @@
 """The embedders of an installation: which there are, why one cannot be used, what opens it."""
 
 import json
+import weakref
 
+import numpy as np
 import pytest
 from model_folders import toy_folder
 from planted import CountingEmbedder, described
@@ -38,6 +40,21 @@ def test_a_declared_model_is_opened_once_and_keeps_its_graph(settings):
     assert not (settings.state / "cache" / "models").exists()
     assert embedders.open("toy-48") is embedders.open("toy-48")
     assert [path.suffix for path in (settings.state / "cache" / "models").iterdir()] == [".onnx"]
+
+
+def test_a_platform_lets_go_of_what_it_can_read_again(settings):
+    platform = Platform(settings)
+    embedder, hosted = platform.embedders.open("toy-48"), platform.hosted
+    vector = embedder.embed(["what it does"])
+    vars(platform).update(dict.fromkeys(("label_mapper", "ontology", "reference"), "much"))
+    gone = weakref.ref(embedder)
+    del embedder
+    platform.release_memory()
+    assert gone() is None
+    assert not {"label_mapper", "ontology", "reference"} & set(vars(platform))
+    assert platform.hosted is hosted, "what was spent still counts"
+    again = platform.embedders.open("toy-48").embed(["what it does"])
+    assert np.array_equal(again, vector)
 
 
 def test_its_spaces_are_available_and_their_texts_cut_in_its_unit(settings, tmp_path):

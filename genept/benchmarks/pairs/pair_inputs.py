@@ -19,12 +19,25 @@ def _side_by_side(*blocks: Any) -> Any:
     return hstack(blocks, format="csr")
 
 
+def _all_symmetric(a: Any, b: Any) -> Any:
+    """Sum, product and absolute difference; dense ones are made in their place, which is large."""
+    if not isinstance(a, np.ndarray):
+        return _side_by_side(a + b, a * b, abs(a - b))
+    n, d = a.shape
+    x = np.empty((n, 3 * d), np.result_type(a, b))
+    added, multiplied, apart = x[:, :d], x[:, d : 2 * d], x[:, 2 * d :]
+    np.add(a, b, out=added)
+    np.multiply(a, b, out=multiplied)
+    np.abs(np.subtract(a, b, out=apart), out=apart)
+    return x
+
+
 FEATURES: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     SUM: lambda a, b: a + b,
     "product": lambda a, b: a * b,
     "absolute-difference": lambda a, b: abs(a - b),
     "concatenation": _side_by_side,
-    "all-symmetric": lambda a, b: _side_by_side(a + b, a * b, abs(a - b)),
+    "all-symmetric": _all_symmetric,
 }
 """What a head reads of the vectors of two genes, by name."""
 

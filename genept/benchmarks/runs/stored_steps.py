@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from genept.benchmarks.fitted_heads import in_one_thread
-from genept.common import Workers
+from genept.common import Workers, give_memory_back
 from genept.storage import Lake, LocalCopies, NewPart, Origin, Part, PartReader
 
 Advance = Callable[[str, float], None]
@@ -94,5 +94,8 @@ def run_steps(
 
 def _compute(task: tuple[Step, PartReader]) -> list[NewPart]:
     step, copies = task
-    with in_one_thread():
-        return step.compute(copies)
+    try:
+        with in_one_thread():
+            return step.compute(copies)
+    finally:
+        give_memory_back()  # a worker would keep its largest step's, while the next is a small one
