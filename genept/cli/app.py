@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -53,6 +53,22 @@ app.add_typer(store_app, name="store")
 answer = open_console()
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        answer.print(version("genept-platform"), markup=False, highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
 def _is_ours(missing: ModuleNotFoundError) -> bool:
     return (missing.name or "").split(".")[0] in {"genept", "validation", "assets", "orchestration"}
 
@@ -80,7 +96,7 @@ def add_commands(wanted: str | None = None) -> None:
         for name, module in COMMANDS.items()
     )
     points = [*own, *entry_points(group="genept.commands")]
-    is_known = wanted in {*(point.name for point in points), "store", "table", "sql"}
+    is_known = wanted in {*(point.name for point in points), "store", "table", "sql", "--version"}
     for name, load in ((point.name, point.load) for point in points):
         if is_known and name != wanted:
             continue

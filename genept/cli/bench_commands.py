@@ -3,6 +3,8 @@
 Running tasks is `genept.client.benchmark_runs`; the tasks are in `genept.benchmarks`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,28 +15,8 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from genept.benchmarks import (
-    OF_SCORE,
-    Task,
-    all_tasks,
-    beside_controls,
-    in_words,
-    report_figures,
-    sample_tasks,
-)
+from genept import benchmarks, client
 from genept.cli.output_files import writable
-from genept.client import (
-    Advance,
-    Platform,
-    SpaceForecast,
-    forecast_spaces,
-    load_table,
-    render_comparison,
-    resolve,
-    results_of,
-    score_spaces,
-    spaces_to_compare,
-)
 from genept.common import Settings, StoreError, console, open_console, plain_table
 from genept.text import load_recipes
 
@@ -50,7 +32,7 @@ def tasks() -> None:
     """List the tasks on genes, with their labels and the metric that ranks them."""
     rows = (
         (task.id, task.dataset, f"{task.metrics[0]}, {task.model}, {task.clean}", task.title)
-        for task in all_tasks().values()
+        for task in benchmarks.all_tasks().values()
     )
     answer.print(plain_table("task", "labels", "ranked by", "question", rows=rows), soft_wrap=False)
 
@@ -70,12 +52,12 @@ def run(
     words: Words = False,
 ) -> None:
     """Run tasks on spaces; results of earlier runs on the same inputs are reused."""
-    platform = Platform(Settings())
+    platform = client.Platform(Settings())
     chosen = _chosen_tasks(task)
     with _refusals():
         spaces = [platform.space(id_) for id_ in space] if space else list(platform.spaces)
         with _progress() as advance:
-            scored = score_spaces(
+            scored = client.score_spaces(
                 platform, spaces, chosen, together=together, slow_controls=bool(task),
                 advance=advance,
             )  # fmt: skip
@@ -88,13 +70,13 @@ def run(
         answer.print(f"{what}: not scored, {why}")
     for companion in scored.added:
         answer.print(f"{companion.id}: added, as what other spaces are compared with")
-    read = results_of(platform, scored)
+    read = client.results_of(platform, scored)
     results = read("benchmark_results")
     if not results.height:
         raise StoreError(NOTHING)
     _print(results)
     if words:
-        _say(in_words(read("benchmark_comparisons")))
+        _say(benchmarks.in_words(read("benchmark_comparisons")))
 
 
 @bench.command("models")
@@ -119,24 +101,24 @@ def compare_models(
     ),
 ) -> None:
     """Compare every available text model and space on every task, on one page."""
-    platform = Platform(Settings())
+    platform = client.Platform(Settings())
     chosen = _chosen_tasks(task)
     with _refusals():
-        spaces = spaces_to_compare(platform, recipe or (), length or (), pay=pay)
+        spaces = client.spaces_to_compare(platform, recipe or (), length or (), pay=pay)
         with _progress() as advance:
-            forecasts = forecast_spaces(platform, spaces, advance)
+            forecasts = client.forecast_spaces(platform, spaces, advance)
         _print_forecast(forecasts)
         if forecast:
             return
         with _progress() as advance:
-            scored = score_spaces(
+            scored = client.score_spaces(
                 platform, spaces, chosen, slow_controls=True, other_heads=False, advance=advance
             )
     further = {space.embedder: platform.unavailable(space) for space in platform.further_spaces}
     lacking = {embedder: why for embedder, why in further.items() if why is not None}
     cut = {space.recipe: platform.recipe_of(space) for space in spaces if "~" in space.recipe}
-    page = render_comparison(
-        results_of(platform, scored), platform.recipes | cut, scored.dimensions,
+    page = client.render_comparison(
+        client.results_of(platform, scored), platform.recipes | cut, scored.dimensions,
         platform.unavailable_spaces | lacking, "Text models and spaces of genes compared",
     )  # fmt: skip
     if page is None:
@@ -149,11 +131,13 @@ def compare_models(
     answer.print(f"written: {output}", markup=False)
 
 
-def _chosen_tasks(names: Sequence[str] | None) -> dict[str, Task]:
+def _chosen_tasks(names: Sequence[str] | None) -> dict[str, benchmarks.Task]:
     """The named tasks, or all; unknown ones are refused."""
-    if unknown := sorted(set(names or ()) - set(all_tasks())):
-        raise StoreError(f"unknown tasks {unknown}; known are {sorted(all_tasks())}")
-    return {id_: entry for id_, entry in all_tasks().items() if not names or id_ in names}
+    if unknown := sorted(set(names or ()) - set(benchmarks.all_tasks())):
+        raise StoreError(f"unknown tasks {unknown}; known are {sorted(benchmarks.all_tasks())}")
+    return {
+        id_: entry for id_, entry in benchmarks.all_tasks().items() if not names or id_ in names
+    }
 
 
 @contextmanager
@@ -166,7 +150,7 @@ def _refusals() -> Iterator[None]:
 
 
 @contextmanager
-def _progress() -> Iterator[Advance]:
+def _progress() -> Iterator[client.Advance]:
     """A bar on the terminal, and the function that moves it."""
     with Progress(BarColumn(), TextColumn("{task.description}"), console=console) as progress:
         bar = progress.add_task("", total=1.0)
@@ -178,7 +162,7 @@ def _progress() -> Iterator[Advance]:
         advance("done", 1.0)
 
 
-def _print_forecast(forecasts: Sequence[SpaceForecast]) -> None:
+def _print_forecast(forecasts: Sequence[client.SpaceForecast]) -> None:
     rows = (
         (
             each.space,
@@ -201,11 +185,17 @@ def show(
     release: Annotated[str, typer.Option(help="Id of a release.")] = "latest", words: Words = False
 ) -> None:
     """Show the leaderboard of a release: spaces by tasks, those below a control in red."""
-    samples = sample_tasks(load_table("model_evaluations", release=release).collect())
-    results = load_table("benchmark_results", release=release).collect()
+    samples = benchmarks.sample_tasks(
+        client.load_table("model_evaluations", release=release).collect()
+    )
+    results = client.load_table("benchmark_results", release=release).collect()
     _print(pl.concat([results, samples], how="diagonal"))
     if words:
-        _say(in_words(load_table("benchmark_comparisons", release=release).collect()))
+        _say(
+            benchmarks.in_words(
+                client.load_table("benchmark_comparisons", release=release).collect()
+            )
+        )
 
 
 @bench.command()
@@ -214,15 +204,15 @@ def pictures(
     release: Annotated[str, typer.Option(help="Id of a release.")] = "latest",
 ) -> None:
     """Draw the leaderboard of a release: heat map, significant differences, gene programs, …"""
-    resolved = resolve(release)
+    resolved = client.resolve(release)
 
     def read(name: str) -> pl.DataFrame:
         if name not in resolved.manifest.tables:
             return pl.DataFrame()
-        return load_table(name, release=resolved.manifest.release_id).collect()
+        return client.load_table(name, release=resolved.manifest.release_id).collect()
 
     folder.mkdir(parents=True, exist_ok=True)
-    for figure in report_figures(read, load_recipes(Settings().recipes)):
+    for figure in benchmarks.report_figures(read, load_recipes(Settings().recipes)):
         path = folder / f"{figure.name}.png"
         path.write_bytes(figure.png)
         answer.print(f"{path}: {figure.title}. {figure.words}", markup=False)
@@ -235,15 +225,15 @@ def _say(sentences: Sequence[str]) -> None:
 
 def _print(results: pl.DataFrame) -> None:
     """One table per task: what decides first, best first; then the literature's procedures."""
-    decided = beside_controls(results.filter(pl.col("ci_low").is_not_null()))
-    for rows in decided.partition_by(OF_SCORE, maintain_order=True):
+    decided = benchmarks.beside_controls(results.filter(pl.col("ci_low").is_not_null()))
+    for rows in decided.partition_by(benchmarks.OF_SCORE, maintain_order=True):
         ranked = rows.sort("value", descending=True).iter_rows(named=True)
-        task = all_tasks().get(rows["task"][0])
+        task = benchmarks.all_tasks().get(rows["task"][0])
         theirs = task.published_scores.items() if task else ()
         published = ((name, f"{value:.3f}", "", "", "published") for name, value in theirs)
         shown = [*map(_cells, ranked), *published]
         table = plain_table("representation", "score", "95 %", "n", "", rows=shown)
-        table.title = " · ".join(map(str, rows.select(OF_SCORE).row(0)))
+        table.title = " · ".join(map(str, rows.select(benchmarks.OF_SCORE).row(0)))
         table.title_justify = "left"
         answer.print(table, soft_wrap=False)
         answer.print()

@@ -1,25 +1,20 @@
 """`genept genes edit`: descriptions that are edited, scored, and kept if hidden genes agree."""
 
+from __future__ import annotations
+
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
-from genept.client import (
-    EditForecast,
-    EditReport,
-    Platform,
-    edit_inputs,
-    edit_on,
-    forecast_edit,
-    keep_edits,
-    next_name,
-    register_edited,
-)
+from genept import client  # resolved when used: what edits are scored by takes long to import
 from genept.common import Settings, StoreError, console, duration, open_console, plain_table
 from genept.language_models import Chat, ChatError, SamplingOptions, complete
 from genept.language_models.self_editing import EditOptions, EditPolicy, LearnedPolicy, ModelPolicy
+
+if TYPE_CHECKING:
+    from genept.client import EditForecast, EditReport, Platform
 
 answer = open_console(soft_wrap=True)
 
@@ -48,21 +43,21 @@ def edit(
     Three tenths of the genes are hidden and asked once, at the end. What passes the gate becomes a
     recipe of its own. Ends with code 1 if the gate refuses it.
     """
-    platform = Platform(Settings())
+    platform = client.Platform(Settings())
     options = EditOptions(rounds=rounds, proposals=proposals, seed=seed)
     if restated_by and (why := platform.probes.blocked(restated_by)):
         raise StoreError(f"--restated-by: {why}")
     if dry_run:
         with console.status("reading evidence"):
-            inputs = edit_inputs(platform, task or (), restated_by)
-            forecast = forecast_edit(platform, inputs, embedder, options)
+            inputs = client.edit_inputs(platform, task or (), restated_by)
+            forecast = client.forecast_edit(platform, inputs, embedder, options)
         _forecast(forecast, embedder)
         return
-    name = next_name(platform)
+    name = client.next_name(platform)
     columns = (TextColumn("{task.description}"), BarColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         shown = progress.add_task("reading evidence", total=1.0)
-        report = edit_on(
+        report = client.edit_on(
             platform, name, embedder, task or (), options, _policy(platform, policy, seed),
             restated_by,
             lambda what, share: progress.update(shown, description=what, completed=share),
@@ -71,11 +66,11 @@ def edit(
     if not keep:
         answer.print("nothing of it is kept")
         return
-    keep_edits(platform, report)
+    client.keep_edits(platform, report)
     if not report.passes:
         answer.print(f"{name} is not released; `description_edits` has what was tried")
         raise typer.Exit(1)
-    n = register_edited(platform, report, restated_by)
+    n = client.register_edited(platform, report, restated_by)
     answer.print(f"recipe {name} describes {n:,} genes: GENEPT_SPACES='[\"{embedder}/{name}\"]'")
 
 

@@ -12,19 +12,12 @@ import numpy as np
 import polars as pl
 from rich.markup import escape
 
+from genept import models
 from genept.client import Platform
 from genept.common import StoreError, console, open_console, plain_table
 from genept.datasources import Collection
 from genept.embeddings import EXPRESSION, CollectionParts, axis_genes, read_spaces
-from genept.models import LEAST_MEASURED, Samples, Served, VectorsOfSpace
-from genept.models.unscreened_drugs import (
-    SPACES,
-    Drugs,
-    UnscreenedModel,
-    carried_over,
-    expression_screen,
-    is_structure,
-)
+from genept.models import unscreened_drugs
 from genept.nomenclature import (
     Nomenclature,
     build_reference_table,
@@ -66,7 +59,7 @@ class Asked:
         self.platform, self.name, self.smiles = platform, name, smiles
         if not key_of(name):
             raise StoreError(f"--new-drug {name!r}: a name has letters or digits")
-        if smiles and not is_structure(smiles):
+        if smiles and not unscreened_drugs.is_structure(smiles):
             raise StoreError(f"--smiles {smiles!r} is no structure; expected SMILES, such as CCO")
         self.targets = self._targets(targets) if targets else None
         if not targets and not smiles and not self._listed.height:
@@ -140,7 +133,11 @@ class Asked:
         return self._tables[0].filter(_COMPOUND.is_in(compounds))
 
     def predict(
-        self, served: Served, samples: Samples, vectors: VectorsOfSpace, top: int
+        self,
+        served: models.Served,
+        samples: models.Samples,
+        vectors: models.VectorsOfSpace,
+        top: int,
     ) -> pl.DataFrame:
         """Predict the samples' response, print it, and return all rows.
 
@@ -181,9 +178,9 @@ class Asked:
         seen = np.arange(len(both)) < len(known)
         lines = model.responses.measured.any(axis=0)
         use = np.concatenate([lines, np.ones(len(features), dtype=np.bool_)])
-        predicted = carried_over(both[use], seen[use], profile[:, lines])[0]
+        predicted = unscreened_drugs.carried_over(both[use], seen[use], profile[:, lines])[0]
         reason = np.select(
-            [np.full(len(distances), share < LEAST_MEASURED), distances > 1],
+            [np.full(len(distances), share < models.LEAST_MEASURED), distances > 1],
             [TOO_FEW_GENES, UNLIKE],
             model.reason(0),
         )
@@ -201,7 +198,9 @@ class Asked:
         self._print(model, manifest.collection, rows, top)
         return rows
 
-    def _model(self, collection: Collection, genes: tuple[str, ...]) -> UnscreenedModel:
+    def _model(
+        self, collection: Collection, genes: tuple[str, ...]
+    ) -> unscreened_drugs.UnscreenedModel:
         lake = self.platform.lake
         if (parts := self._parts.get(collection.id)) is None:
             raise StoreError(
@@ -219,20 +218,22 @@ class Asked:
             embeddings={},
         )
         (responses,) = by_table["drug_responses"].parts
-        screen = expression_screen(lake, collection, read, responses).rows
-        recipes = [self.platform.recipes[SPACES[0].partition("/")[2]]]
+        screen = unscreened_drugs.expression_screen(lake, collection, read, responses).rows
+        recipes = [self.platform.recipes[unscreened_drugs.SPACES[0].partition("/")[2]]]
         usable = [each for each in recipes if not self.platform.knowledge.unavailable(each)]
         descriptions = StoredTable.of(
             "gene_descriptions", self.platform.describe(self._genes, usable)
         )
-        available = self.platform.available_vectors(SPACES, descriptions, console.print)
-        known = Drugs.of(*self._tables, screen.drugs.tolist())
-        return UnscreenedModel(
-            screen, self._with_asked(known), read_spaces(lake, available, SPACES)
+        available = self.platform.available_vectors(
+            unscreened_drugs.SPACES, descriptions, console.print
+        )
+        known = unscreened_drugs.Drugs.of(*self._tables, screen.drugs.tolist())
+        return unscreened_drugs.UnscreenedModel(
+            screen, self._with_asked(known), read_spaces(lake, available, unscreened_drugs.SPACES)
         )
 
-    def _with_asked(self, known: Drugs) -> Drugs:
-        listed = Drugs.of(*self._tables, self._listed["drug_id"].to_list())
+    def _with_asked(self, known: unscreened_drugs.Drugs) -> unscreened_drugs.Drugs:
+        listed = unscreened_drugs.Drugs.of(*self._tables, self._listed["drug_id"].to_list())
         targets, smiles = self.targets, self.smiles
         if targets is None and listed.names:
             targets = frozenset[str]().union(*listed.targets)
@@ -240,7 +241,9 @@ class Asked:
             smiles = next((each for each in listed.smiles if each), None)
         return known.with_drug(self.name, targets or frozenset(), smiles)
 
-    def _print(self, model: UnscreenedModel, screen: str, rows: pl.DataFrame, top: int) -> None:
+    def _print(
+        self, model: unscreened_drugs.UnscreenedModel, screen: str, rows: pl.DataFrame, top: int
+    ) -> None:
         answer.print(
             f"\n[bold]{escape(self.name)}[/] as {screen} would see it, compared by "
             f"{model.compared_by} ({self._known_of(model)}); nearest: "
@@ -261,7 +264,7 @@ class Asked:
         answer.print(f"[dim]{NO_MEASUREMENT}[/]")
 
     @staticmethod
-    def _known_of(model: UnscreenedModel) -> str:
+    def _known_of(model: unscreened_drugs.UnscreenedModel) -> str:
         """Which of the two are known of the drug that is asked about, the last one."""
         known = {"targets": model.has_vector[-1], "structure": bool(model.drugs.smiles[-1])}
         lacking = [name for name, is_known in known.items() if not is_known]

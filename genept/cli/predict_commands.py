@@ -3,6 +3,8 @@
 How a model predicts is in `genept.models`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -12,6 +14,7 @@ import polars as pl
 import typer
 from rich.markup import escape
 
+from genept import models
 from genept.cli.new_drugs import Asked
 from genept.cli.output_files import TABLES, writable, write_table
 from genept.cli.perturbation_commands import perturbation
@@ -24,16 +27,7 @@ from genept.common import (
     open_console,
     plain_table,
 )
-from genept.models import (
-    LIMITS,
-    Features,
-    ModelRegistry,
-    Served,
-    UserSamples,
-    diagnose,
-    read_user_samples_limited,
-)
-from genept.models.drug_response import PREFIX, is_drug_model, predict_drugs
+from genept.models import drug_response
 
 predict = typer.Typer(no_args_is_help=True)
 predict.command()(perturbation)
@@ -85,16 +79,16 @@ def diagnosis(
 ) -> None:
     """Predict the diagnosis of each sample in FILE, or abstain."""
     platform = Platform(Settings())
-    known = [name for name in platform.registry.names() if not is_drug_model(name)]
+    known = [name for name in platform.registry.names() if not drug_response.is_drug_model(name)]
     served = champions(platform.registry, known, task or [], "this installation")
     own = read_file(platform, file, unit, option or ())
 
-    def predict(model: Served) -> pl.DataFrame:
-        rows = diagnose(model, own.samples, released_vectors)
+    def predict(model: models.Served) -> pl.DataFrame:
+        rows = models.diagnose(model, own.samples, released_vectors)
         _print_diagnoses(model, rows)
         return rows
 
-    _predict(served, predict, file, out, LIMITS[0])
+    _predict(served, predict, file, out, models.LIMITS[0])
 
 
 @predict.command()
@@ -129,16 +123,18 @@ def drugs(
     if new_drug is not None and drug:
         raise StoreError("--drug is of measured drugs, --new-drug of another: give one of them")
     platform = Platform(Settings())
-    known = [name for name in platform.registry.names() if is_drug_model(name)]
-    wanted = [f"{PREFIX}{name.removeprefix(PREFIX)}" for name in screen or []]
+    known = [name for name in platform.registry.names() if drug_response.is_drug_model(name)]
+    wanted = [
+        f"{drug_response.PREFIX}{name.removeprefix(drug_response.PREFIX)}" for name in screen or []
+    ]
     served = champions(platform.registry, known, wanted, "a drug screen")
     asked = Asked(platform, new_drug, targets, smiles) if new_drug is not None else None
     own = read_file(platform, file, unit, option or ())
 
-    def predict(model: Served) -> pl.DataFrame:
+    def predict(model: models.Served) -> pl.DataFrame:
         if asked is not None:
             return asked.predict(model, own.samples, released_vectors, top)
-        rows = predict_drugs(model, own.samples, released_vectors)
+        rows = drug_response.predict_drugs(model, own.samples, released_vectors)
         rows = _only(rows, drug) if drug else rows
         _print_responses(model, rows, top)
         return rows
@@ -147,8 +143,8 @@ def drugs(
 
 
 def _predict(
-    served: Sequence[Served],
-    predict: Callable[[Served], pl.DataFrame],
+    served: Sequence[models.Served],
+    predict: Callable[[models.Served], pl.DataFrame],
     file: Path,
     out: Path | None,
     notice: str,
@@ -184,8 +180,8 @@ def _only(rows: pl.DataFrame, drugs: list[str]) -> pl.DataFrame:
 
 
 def champions(
-    registry: ModelRegistry, names: list[str], wanted: list[str], whole: str
-) -> list[Served]:
+    registry: models.ModelRegistry, names: list[str], wanted: list[str], whole: str
+) -> list[models.Served]:
     """The champions of the models that are wanted, or of all `names`.
 
     Parameters
@@ -203,7 +199,9 @@ def champions(
             f"there is no model {unknown[0]!r}; there are {', '.join(names) or 'none'}"
         )
     manifests = [registry.champion(name) for name in wanted or names]
-    served = [Served.of(registry, manifest) for manifest in manifests if manifest is not None]
+    served = [
+        models.Served.of(registry, manifest) for manifest in manifests if manifest is not None
+    ]
     if not served:
         raise StoreError(
             f"no model of {', '.join(wanted or names) or whole} is champion yet: see "
@@ -214,13 +212,13 @@ def champions(
 
 def read_file(
     platform: Platform, file: Path, unit: str | None, options: Sequence[str]
-) -> UserSamples:
+) -> models.UserSamples:
     """Read a file of samples, and print what was detected."""
     values = {"id": "own-samples", "kind": "bulk", "options": typed_options(options)}
     sidecar = validated_sidecar(values | ({"unit": unit} if unit else {}), "the command line")
     with console.status(f"reading {file.name}"):
         limits = platform.file_allowance.limits(file)
-        own = read_user_samples_limited(file, sidecar, platform.reference, limits)
+        own = models.read_user_samples_limited(file, sidecar, platform.reference, limits)
     for line in own.seen:
         if not line.startswith(("group", "labels", "other fields")):
             answer.print(f"  {escape(line)}")
@@ -231,13 +229,13 @@ def read_file(
     return own
 
 
-def released_vectors(space: str) -> tuple[list[str], Features]:
+def released_vectors(space: str) -> tuple[list[str], models.Features]:
     """Gene vectors of the current release."""
     ids, matrix = load_embeddings(space=space)
     return ids.tolist(), np.asarray(matrix)
 
 
-def _print_diagnoses(served: Served, rows: pl.DataFrame) -> None:
+def _print_diagnoses(served: models.Served, rows: pl.DataFrame) -> None:
     """The first rows as a table, and how many have a prediction."""
     manifest = served.manifest
     answer.print(
@@ -269,7 +267,7 @@ def _print_diagnoses(served: Served, rows: pl.DataFrame) -> None:
     answer.print(f"answered {answered.height:,} of {rows.height:,}{': ' if listed else ''}{listed}")
 
 
-def _print_responses(served: Served, rows: pl.DataFrame, top: int) -> None:
+def _print_responses(served: models.Served, rows: pl.DataFrame, top: int) -> None:
     """The most sensitive drugs of the first samples, and how many pairs have a prediction."""
     manifest = served.manifest
     measured, n_drugs = rows["genes_measured"][0], rows["drug_id"].n_unique()

@@ -3,14 +3,18 @@
 Predicting with a model is in `genept.cli.predict_commands`.
 """
 
-from typing import Annotated, Final
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.text import Text
 
 from genept.client import Platform
 from genept.common import Settings, StoreError, open_console, plain_table, visible
-from genept.models import ModelRegistry
+
+if TYPE_CHECKING:
+    from genept.models import ModelRegistry
 
 models = typer.Typer(no_args_is_help=True, help="Trained models: champions, candidates, the gate.")
 answer = open_console(soft_wrap=True)

@@ -6,7 +6,7 @@ import pytest
 from installations import storage_settings
 from typer.testing import CliRunner
 
-from genept.cli import editing_commands
+from genept import client
 from genept.cli.reference_commands import genes
 from genept.client import EditForecast
 from genept.common import StoreError
@@ -43,10 +43,10 @@ def test_a_dry_run_says_what_it_will_take_and_edits_nothing(monkeypatch):
         return EditForecast(("some",), ("other",), 3349, 1200, 36, 9000, 3349, 5400.0)
 
     monkeypatch.setattr(
-        editing_commands, "edit_inputs", lambda _, tasks, by: SimpleNamespace(tasks=tuple(tasks))
+        client, "edit_inputs", lambda _, tasks, by: SimpleNamespace(tasks=tuple(tasks))
     )
-    monkeypatch.setattr(editing_commands, "forecast_edit", forecast)
-    monkeypatch.setattr(editing_commands, "edit_on", None)
+    monkeypatch.setattr(client, "forecast_edit", forecast)
+    monkeypatch.setattr(client, "edit_on", None)
     output = run("--task", "some", "--rounds", "2", "--dry-run").output
     assert "3,349 genes with evidence, 1,200 of which decide; 36 edits" in output
     assert "about 9,000 texts (3,349 of the first drafts are new): 90 min with" in output

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,19 @@ def test_the_program_is_the_command_line() -> None:
     (program,) = entry_points(group="console_scripts", name="genept")
     assert program.value == "genept.cli.__main__:main"
     assert "collections" in run("-m", "genept.cli", "--help")
+
+
+def test_the_version_is_shown() -> None:
+    assert run("-m", "genept.cli", "--version") == f"{version('genept-platform')}\n"
+
+
+def test_help_waits_for_no_models() -> None:
+    """All commands are imported for it: scikit-learn and numba made this take five seconds."""
+    code = (
+        "import sys; from genept.cli.app import add_commands; add_commands(); "
+        "print({'sklearn', 'numba', 'dagster', 'prefect'} & set(sys.modules))"
+    )
+    assert run("-c", code) == "set()\n"
 
 
 IMPORTED = """
