@@ -27,6 +27,14 @@ def of_the_site(module: str) -> ModuleType:
         return import_module(module)
 
 
+def test_what_contributing_names_is_there() -> None:
+    text = (PROJECT / "CONTRIBUTING.md").read_text("utf-8")
+    named = set(re.findall(r"`((?:[\w-]+/)+[\w.-]+\.(?:py|toml|txt|md))`", text))
+    assert len(named) > 40
+    roots = (PROJECT, PROJECT / "genept" / "datasources")
+    assert not sorted(name for name in named if not any((root / name).exists() for root in roots))
+
+
 @pytest.fixture(scope="module")
 def reference() -> ModuleType:
     return of_the_site("reference_pages")

@@ -150,15 +150,22 @@ def opening_script(files: ReleasedFiles) -> str:
     Returns
     -------
     str
-        Statements of SQL, a line each: extensions out of their packages where these are installed,
-        the secret with the keys of this installation, the catalogue of all releases.
+        Statements of SQL, a line each, under a comment: extensions out of their packages where
+        these are installed, the secret with the keys of this installation, the catalogue of all
+        releases.
     """
     statements = [
         *loading_statements("httpfs", "ducklake"),
         duckdb_secret(files.store.access),
         f"ATTACH {sql_text(f'ducklake:{_shared_catalog(files)}')} AS genept (READ_ONLY)",
     ]
-    return "".join(f"{statement.rstrip(';')};\n" for statement in statements)
+    import duckdb  # not needed by those who read a release
+
+    head = (
+        f"-- For DuckDB {duckdb.__version__}: extensions are of one version. In another one, with\n"
+        "-- a network: INSTALL httpfs; INSTALL ducklake; LOAD httpfs; LOAD ducklake; instead.\n"
+    )
+    return head + "".join(f"{statement.rstrip(';')};\n" for statement in statements)
 
 
 def _shared_catalog(files: ReleasedFiles) -> str:

@@ -66,6 +66,14 @@ def test_one_command_adds_a_csv_with_its_labels(product, object_store):
         run("remove", "mine")
 
 
+def test_a_setting_that_leaves_it_out_is_named(product, monkeypatch):
+    monkeypatch.setenv("GENEPT_COLLECTIONS", '["pbmc-hao"]')
+    output = run("add", "mine.csv", "--id", "mine", "--yes").output
+    assert "added mine" in output
+    assert "`collections` leaves it out: it names pbmc-hao; add mine" in " ".join(output.split())
+    run("remove", "mine")
+
+
 def test_no_is_the_answer_unless_said_otherwise(product, object_store):
     result = run("add", "mine.csv", "--id", "mine", answers="\n")
     assert result.exit_code == 1

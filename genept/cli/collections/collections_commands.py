@@ -87,6 +87,12 @@ def add(
     store_files(store, detected.sources, detected.files)
     declare_collection(store, product, detected.entry, detected.sources)
     answer.print(f"added {id_}: `genept run` publishes it with the next release")
+    chosen = installation.settings.collections
+    if chosen and not {id_, f"+{id_}"} & set(chosen) and not any(n.startswith("+") for n in chosen):
+        console.print(
+            f"but the setting `collections` leaves it out: it names {', '.join(chosen)}; add {id_}",
+            markup=False,
+        )
 
 
 @collections.command("list")

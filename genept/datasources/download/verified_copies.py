@@ -35,6 +35,10 @@ class WrongBytesError(SourceError):
     """What came is not what was promised: asked for once more, then refused."""
 
 
+def _shown(head: bytes) -> str:
+    return " ".join(head.decode("utf-8", "replace").split())[:40]
+
+
 def refuse_head(head: bytes, media: Media) -> None:
     """Refuse a file by its first `HEAD` bytes.
 
@@ -48,7 +52,7 @@ def refuse_head(head: bytes, media: Media) -> None:
     text = head.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")
     if text.startswith(b"<"):
         raise WrongBytesError(
-            f"a web page came instead of the file (it begins with {text[:40]!r}): refused. Open "
+            f"a web page came instead of the file (it begins with {_shown(text)!r}): refused. Open "
             "the address in a browser: the publisher may be down, or have moved it"
         )
     if media == "text" and head.startswith(_MAGIC["gzip"]):

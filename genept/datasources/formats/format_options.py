@@ -1,7 +1,7 @@
 """What a format needs to know of a collection: the `options` of its catalogue entry.
 
 One model per format, checked when the catalogue is loaded; first what matrices have in common.
-`FORMATS` in `formats.py` names the model of each format; those of package archives are there.
+`FORMATS` in `known_formats.py` names the model of each format; those of package archives are there.
 """
 
 from __future__ import annotations

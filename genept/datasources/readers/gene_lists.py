@@ -44,7 +44,8 @@ class TextTable:
             raise SourceError(f"{path.name}: is empty")
         if self.header[0].lstrip().startswith("<"):
             raise SourceError(
-                f"{path.name}: expected a table, but it begins with a tag, as HTML does"
+                f"{path.name}: is a web page, not data: expected a table with a header; fetch the "
+                "file itself"
             )
 
     def is_wider_than_long(self) -> bool:
@@ -70,17 +71,26 @@ class TextTable:
             raise SourceError(f"{self.path.name}: cannot be read: {error}") from error
 
     def _checked(self, rows: Iterator[list[str]]) -> Iterator[list[str]]:
-        width, line = None, 0
+        width, line, header = None, 0, None
         try:
             for line, row in enumerate(rows, start=1):
                 if not row and width != 1:
                     continue  # a blank line; in a list of names it is an empty name
                 fields = row or [""]
-                width = width or len(fields)
+                if width is None:
+                    width, header = len(fields), fields
+                    continue
+                if header is not None:
+                    if 1 < width == len(fields) - 1:  # R's: no name over the names of rows
+                        width, header = width + 1, ["", *header]
+                    yield header
+                    header = None
                 if len(fields) != width:
                     where = f"{self.path.name}: line {line}"
                     raise SourceError(f"{where} has {len(fields)} fields, the header {width}")
                 yield fields
+            if header is not None:
+                yield header
         except UnicodeDecodeError as error:
             raise SourceError(
                 f"{self.path.name}: is not UTF-8 after line {line}: {error}; save it as UTF-8"

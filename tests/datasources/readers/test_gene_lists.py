@@ -56,11 +56,18 @@ def test_the_header_of_a_wide_matrix(tmp_path):
     assert read_gene_names(written(tmp_path, "a.csv", text)) == (genes, "the header of a.csv")
 
 
+def test_a_table_of_r_has_no_name_over_the_names_of_its_rows(tmp_path):
+    path = written(tmp_path, "a.txt", '"c1"\t"c2"\n"TP53"\t1\t0\n"2-Mar"\t3\t4\n"A1BG"\t3\t4\n')
+    assert read_gene_names(path)[0] == ["TP53", "2-Mar", "A1BG"]
+    with pytest.raises(SourceError, match="line 3 has 4 fields, the header 3"):
+        read_gene_names(written(tmp_path, "b.txt", "c1\tc2\nTP53\t1\t0\nA1BG\t3\t4\t5\n"))
+
+
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
         ("a.csv", "", "empty"),
-        ("a.csv", "<!DOCTYPE html>\n<html></html>\n", "begins with a tag"),
+        ("a.csv", "<!DOCTYPE html>\n<html></html>\n", "is a web page, not data"),
         ("a.csv", "gene,x\nA,1\nB,2,3\n", "line 3 has 3 fields, the header 2"),
         ("a.csv", "gene,x\nA,1\nB\n", "line 3 has 1 fields"),
         ("a.xlsx", "gene", "expected .csv, .tsv, .txt or .h5ad"),
