@@ -69,7 +69,7 @@ def materialised_partitions(installation: SmallInstallation, asset: str) -> set[
     return set(installation.instance.get_materialized_partitions(dg.AssetKey(asset)))
 
 
-@pytest.mark.slow
+@pytest.mark.soak  # a run of the whole graph, as of test_release_job, for what is recorded of it
 def test_a_full_run_records_every_partition(tmp_path, object_store):
     with installed(tmp_path, object_store) as complete:
         assert complete.release().success

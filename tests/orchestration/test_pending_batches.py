@@ -190,7 +190,7 @@ def test_a_batch_of_a_day_holds_no_run_and_the_sensor_goes_on_when_it_is_there(
     assert all(record.end_time - record.start_time < MAX_RUNTIME for record in runs)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_statements_of_a_batch_of_a_day_are_written_once_and_before_the_texts(day: Day) -> None:
     installation, service = day.installation, day.service
     installation.settings = installation.settings.model_copy(
