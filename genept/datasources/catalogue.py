@@ -143,12 +143,16 @@ class Catalogue(Entry):
         ValueError
             There is none of that name.
         """
-        wanted = {name for name in names if not name.startswith("+")} or set(self.usual)
-        wanted |= {name.removeprefix("+") for name in names}
+        wanted = self.wanted(names)
         if unknown := sorted(wanted - set(self.collections)):
             known = sorted(self.collections)
             raise ValueError(f"unknown collections {unknown}; the catalogue has {known}")
         return [collection for id_, collection in self.collections.items() if id_ in wanted]
+
+    def wanted(self, names: Sequence[str]) -> set[str]:
+        """Ids that names stand for, as of `chosen`, whether or not there is such a collection."""
+        plain = {name for name in names if not name.startswith("+")} or set(self.usual)
+        return plain | {name.removeprefix("+") for name in names}
 
     def with_entries(
         self, sources: Iterable[Source], collections: Iterable[Collection]

@@ -66,11 +66,17 @@ def test_one_command_adds_a_csv_with_its_labels(product, object_store):
         run("remove", "mine")
 
 
-def test_a_setting_that_leaves_it_out_is_named(product, monkeypatch):
-    monkeypatch.setenv("GENEPT_COLLECTIONS", '["pbmc-hao"]')
+@pytest.mark.parametrize(
+    ("setting", "is_left_out"),
+    [('["pbmc-hao"]', True), ('["pbmc-hao", "+pbmc3k"]', True), ('["+pbmc3k"]', False)],
+)
+def test_a_setting_that_leaves_it_out_is_named(product, monkeypatch, setting, is_left_out):
+    monkeypatch.setenv("GENEPT_COLLECTIONS", setting)
     output = run("add", "mine.csv", "--id", "mine", "--yes").output
     assert "added mine" in output
-    assert "`collections` leaves it out: it names pbmc-hao; add mine" in " ".join(output.split())
+    names = ", ".join(json.loads(setting))
+    said = f"`collections` leaves it out: it names {names}; add mine"
+    assert (said in " ".join(output.split())) == is_left_out
     run("remove", "mine")
 
 

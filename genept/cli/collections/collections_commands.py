@@ -88,7 +88,8 @@ def add(
     declare_collection(store, product, detected.entry, detected.sources)
     answer.print(f"added {id_}: `genept run` publishes it with the next release")
     chosen = installation.settings.collections
-    if chosen and not {id_, f"+{id_}"} & set(chosen) and not any(n.startswith("+") for n in chosen):
+    with_it = installation.shipped_catalogue.with_entries(detected.sources, [detected.entry])
+    if id_ not in with_it.wanted(chosen):
         console.print(
             f"but the setting `collections` leaves it out: it names {', '.join(chosen)}; add {id_}",
             markup=False,
