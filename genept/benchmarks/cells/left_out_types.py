@@ -57,7 +57,7 @@ class TypeTexts:
     markers: Floats
     lineages: Floats
 
-    @property
+    @cached_property
     def beside_lineages(self) -> Floats:
         """Vectors of the texts beside the lineages, as profiles are generated from."""
         return beside_lineages(self.vectors, self.lineages)

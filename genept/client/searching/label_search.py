@@ -27,6 +27,7 @@ from genept.embeddings.text_readings import (
     type_probabilities,
     type_shares,
     type_terms,
+    typical_spread,
 )
 from genept.storage import code_version, sha256_of
 
@@ -52,8 +53,6 @@ _CODE: Final = (
     "genept.embeddings.text_readings.text_maps",
     "genept.embeddings.text_readings.type_regressions",
 )
-
-_SMALLEST: Final = 1e-9
 
 
 @dataclass(frozen=True)
@@ -221,7 +220,7 @@ def label_scores(
         others = [other.texts for key, other in fitted.items() if key != name]
         by_texts = type_shares(of.texts, text[None], _distinct(others))[0]
         matches[name] = of.of_types @ (by_texts + by_terms) / 2
-        typical.append(max(float(of.of_types.std(axis=0).mean()), _SMALLEST))
+        typical.append(typical_spread(of.of_types))
     mean, unit = np.concatenate(list(matches.values())).mean(), float(np.mean(typical))
     scores = {}
     for name, match in matches.items():

@@ -16,7 +16,7 @@ from typing import Final
 
 import polars as pl
 
-from genept.common import SourceError, breakage_refused, listed, restored
+from genept.common import SourceError, breakage_refused, get_again, listed, restored
 from genept.datasources.readers.hdf5 import AnnotationTable, at_path, open_hdf5, refuse_foreign
 from genept.datasources.readers.sandbox import Limits, Parent, limited
 
@@ -43,10 +43,7 @@ class TextTable:
         if not self.header:
             raise SourceError(f"{path.name}: is empty")
         if self.header[0].lstrip().startswith("<"):
-            raise SourceError(
-                f"{path.name}: is a web page, not data: expected a table with a header; fetch the "
-                "file itself"
-            )
+            raise SourceError(f"{path.name}: is a web page, not data; {get_again()}")
 
     def is_wider_than_long(self) -> bool:
         """Whether there are fewer rows than columns; reads no more rows than that."""

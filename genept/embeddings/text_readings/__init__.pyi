@@ -55,6 +55,7 @@ from .text_maps import Head as Head
 from .text_maps import TextMap as TextMap
 from .text_maps import fit_text_map as fit_text_map
 from .text_maps import type_shares as type_shares
+from .text_maps import typical_spread as typical_spread
 from .text_markers import MarkerIds as MarkerIds
 from .text_markers import ids_of_names as ids_of_names
 from .text_markers import marker_matrix as marker_matrix

@@ -5,6 +5,7 @@ How texts are compared with genes is `genept.embeddings.text_readings.readings`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -145,7 +146,7 @@ def ontology_similarity(first: LabelQuery, second: LabelQuery, ontology: Ontolog
     """
     if first.label == second.label:
         return 1.0
-    above = [_at_or_above(query.terms, ontology) for query in (first, second)]
+    above = [at_or_above(query.terms, ontology) for query in (first, second)]
     either = above[0] | above[1]
     return len(above[0] & above[1]) / len(either) if either else 0.0
 
@@ -180,5 +181,14 @@ def declared_terms() -> list[str]:
     return sorted({term for entry in entries for term in entry.terms})
 
 
-def _at_or_above(terms: Iterable[str], ontology: Ontology) -> set[str]:
+def at_or_above(terms: Iterable[str], ontology: Ontology) -> set[str]:
+    """Ids of terms and of all terms above them; of those that are in the ontology."""
     return {id_ for term in terms if term in ontology for id_ in (term, *ontology[term].ancestors)}
+
+
+def sizes_of_terms(ontology: Ontology) -> Counter[str]:
+    """How many terms are at or below each term."""
+    sizes: Counter[str] = Counter()
+    for id_, term in ontology.items():
+        sizes.update((id_, *term.ancestors))
+    return sizes

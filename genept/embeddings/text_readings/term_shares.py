@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from genept.embeddings.text_readings.label_meanings import LabelQuery, Ontology
+from genept.embeddings.text_readings.label_meanings import LabelQuery, Ontology, sizes_of_terms
 from genept.embeddings.text_readings.similarities import softmax
 
 Floats = NDArray[np.float64]
@@ -71,11 +71,9 @@ def type_terms(types: Sequence[LabelQuery], ontology: Ontology) -> TypeTerms:
         for term in query.terms:
             own.setdefault(term, []).append(at)
     below: list[set[str]] = [set() for _ in types]
-    sizes: Counter[str] = Counter()
+    sizes = sizes_of_terms(ontology)
     for id_, known_as in ontology.items():
-        above = (id_, *known_as.ancestors)
-        sizes.update(above)
-        for ancestor in above:
+        for ancestor in (id_, *known_as.ancestors):
             for at in own.get(ancestor, ()):
                 below[at].add(id_)
     common: dict[str, Counter[int]] = {}
@@ -106,12 +104,9 @@ def _steps(id_: str, own: dict[str, list[int]], ontology: Ontology) -> int:
     if id_ in own:
         return 0
     up = [steps for above, steps in ontology[id_].ancestors.items() if above in own]
-    down = [ontology[term].ancestors[id_] for term in own if id_ in _above(term, ontology)]
+    above_own = (ontology[term].ancestors for term in own if term in ontology)
+    down = [ancestors[id_] for ancestors in above_own if id_ in ancestors]
     return min([*up, *down], default=MOST_TERMS)
-
-
-def _above(term: str, ontology: Ontology) -> dict[str, int]:
-    return dict(ontology[term].ancestors) if term in ontology else {}
 
 
 def _row(id_: str, below: list[set[str]], common: Counter[int], size: int) -> Floats:

@@ -107,9 +107,24 @@ class TextMap:
             shares of a type differ.
         """
         of_types = self.types_of(directions)
-        typical = max(float(of_types.std(axis=0).mean()), _SMALLEST)
         matches = of_types @ self.shares_of(texts, rivals).T
-        return np.asarray((matches - matches.mean(axis=0)) / typical)
+        return np.asarray((matches - matches.mean(axis=0)) / typical_spread(of_types))
+
+
+def typical_spread(of_types: Floats) -> float:
+    """How much the shares of a type differ over observations, in the mean over types; above 0.
+
+    Parameters
+    ----------
+    of_types
+        Observations × types.
+
+    Returns
+    -------
+    float
+        The unit of scores.
+    """
+    return max(float(of_types.std(axis=0).mean()), _SMALLEST)
 
 
 def type_shares(types: Floats, texts: Floats, rivals: Floats | None = None) -> Floats:

@@ -12,7 +12,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from genept.embeddings.text_readings.label_meanings import Ontology
+from genept.embeddings.text_readings.label_meanings import (
+    Ontology,
+    at_or_above,
+    sizes_of_terms,
+)
 from genept.embeddings.text_readings.similarities import unit_rows_of
 
 Floats = NDArray[np.float64]
@@ -41,15 +45,8 @@ def lineage_vectors(meant: Sequence[Sequence[str]], ontology: Ontology) -> Float
         Types × terms, rows of unit length; a row without terms is 0. A term weighs the logarithm
         of how many times more terms its ontology has than there are at or below it.
     """
-    below: Counter[str] = Counter()
-    sizes: Counter[str] = Counter()
-    for id_, term in ontology.items():
-        below.update((id_, *term.ancestors))
-        sizes[_prefix(id_)] += 1
-    above = [
-        {id_ for term in terms if term in ontology for id_ in (term, *ontology[term].ancestors)}
-        for terms in meant
-    ]
+    below, sizes = sizes_of_terms(ontology), Counter(map(_prefix, ontology))
+    above = [at_or_above(terms, ontology) for terms in meant]
     columns = {id_: at for at, id_ in enumerate(sorted(set().union(*above)))}
     vectors = np.zeros((len(meant), len(columns)))
     for row, ids in zip(vectors, above, strict=True):
